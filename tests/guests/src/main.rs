@@ -1,0 +1,2 @@
+//! Tiny PVH kernels.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Boots emulators.
+fn main() {}

@@ -1,0 +1,3 @@
+//! Instruction decoding and emulation.
+#![no_std]
+#![forbid(unsafe_code)]

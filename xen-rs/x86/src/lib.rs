@@ -1,0 +1,2 @@
+//! Everything that knows x86.
+#![no_std]
