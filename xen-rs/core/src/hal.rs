@@ -1,6 +1,17 @@
 //! What the core asks of the hardware. Implemented by the x86 crate and, for tests, by [`crate::fake`].
 
-use crate::ids::{CpuId, Maddr, Mfn};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+
+use xen_abi::errno::Errno;
+
+use crate::domain::Domain;
+use crate::ids::{CpuId, Domid, Gpa, Maddr, Mfn, VcpuId};
+
+pub use xen_abi::arch_x86::{CpuidLeaf, MsrEntry};
 
 /// Machine memory, addressed by frames that the caller owns or holds a reference on.
 ///
@@ -52,4 +63,156 @@ pub trait Machine: Send + Sync {
     fn kick(&self, cpu: CpuId);
     /// Arms this CPU's timer for `deadline_ns` of system time (`u64::MAX`: off). A past deadline fires at once.
     fn arm_timer(&self, deadline_ns: u64);
+    /// The relation between TSC and system time, constant after boot.
+    fn clock(&self) -> Clock;
+}
+
+/// How system time follows from the time-stamp counter; the contents of `vcpu_time_info` (xen/include/public/xen.h).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// Counter value at `system_time_ns`.
+    pub tsc_timestamp: u64,
+    /// System time at `tsc_timestamp`.
+    pub system_time_ns: u64,
+    /// 32.32 factor from shifted ticks to nanoseconds.
+    pub tsc_to_system_mul: u32,
+    /// Left shift of ticks before the multiplication; negative is right.
+    pub tsc_shift: i8,
+}
+
+/// Facts of the machine that the toolstack asks for.
+#[derive(Clone, Debug, Default)]
+pub struct HostInfo {
+    /// RAM in pages, including what the hypervisor uses.
+    pub total_pages: u64,
+    /// Highest RAM frame.
+    pub max_mfn: u64,
+    /// TSC frequency in kHz.
+    pub cpu_khz: u32,
+    /// CPUs online.
+    pub cpus: u32,
+    /// Threads of a core.
+    pub threads_per_core: u32,
+    /// Cores of a socket.
+    pub cores_per_socket: u32,
+    /// For each CPU: core and socket number.
+    pub topology: Vec<(u32, u32)>,
+    /// The eight feature words of `xen_sysctl_physinfo.hw_cap`.
+    pub hw_cap: [u32; 8],
+    /// `XEN_SYSCTL_PHYSCAP_*`.
+    pub capabilities: u32,
+    /// The hypervisor's command line.
+    pub command_line: String,
+    /// UTC at system time 0, nanoseconds since 1970.
+    pub boot_utc_ns: u64,
+}
+
+/// What a guest operation needs of the guest's machine.
+pub trait Arch: Send + Sync {
+    /// State of a new domain: nested-table root is the p2m's, CPU policy is the default one.
+    fn create_domain(&self, new: NewDomain) -> Result<Box<dyn DomainArch>, Errno>;
+    /// State of one vCPU, down, with reset register values.
+    fn create_vcpu(&self, domain: &Arc<Domain>, id: VcpuId) -> Result<Box<dyn VcpuArch>, Errno>;
+    /// Makes every CPU that runs this domain leave the guest, so that each entry afterwards starts with clean translation caches; waits
+    /// until all have left.
+    fn flush_domain(&self, domain: &Domain);
+    /// The host's, or a default, CPU policy as serialised leaves and MSRs (`XEN_SYSCTL_get_cpu_policy`, index there).
+    fn system_policy(&self, index: u32) -> Result<SerialisedPolicy, Errno>;
+    /// Feature words of `XEN_SYSCTL_get_cpu_featureset`, index there.
+    fn featureset(&self, index: u32) -> Result<Vec<u32>, Errno>;
+    /// Stops or restarts the machine; does not return when it worked.
+    fn machine_restart(&self, reason: Restart);
+    /// The console key `xl debug-keys` sends; `true` if it is known here.
+    fn debug_key(&self, key: u8) -> bool;
+}
+
+/// What the machine does next.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Power off.
+    PowerOff,
+    /// Reboot.
+    Reboot,
+    /// Stay as it is.
+    Halt,
+}
+
+/// A CPU policy in the toolstack's form.
+#[derive(Clone, Debug, Default)]
+pub struct SerialisedPolicy {
+    /// CPUID leaves.
+    pub leaves: Vec<CpuidLeaf>,
+    /// MSRs.
+    pub msrs: Vec<MsrEntry>,
+}
+
+/// What [`Arch::create_domain`] is told.
+#[derive(Copy, Clone, Debug)]
+pub struct NewDomain {
+    /// Its number.
+    pub id: Domid,
+    /// Number of vCPUs it may have.
+    pub max_vcpus: u32,
+    /// `XEN_X86_EMU_*`.
+    pub emulation_flags: u32,
+    /// `XEN_X86_MSR_RELAXED` and friends.
+    pub misc_flags: u32,
+    /// Whether it owns the hardware.
+    pub hardware_domain: bool,
+}
+
+/// The machine-specific half of a domain.
+pub trait DomainArch: Any + Send + Sync {
+    /// For the machine-specific code to find its own type again.
+    fn as_any(&self) -> &dyn Any;
+    /// The CPU policy as the toolstack sees it.
+    fn policy(&self) -> SerialisedPolicy;
+    /// Replaces parts of the policy. On failure: the errno and the first offending leaf, subleaf and MSR (`u32::MAX` when not to blame).
+    fn set_policy(&self, domain: &Domain, policy: &SerialisedPolicy) -> Result<(), (Errno, u32, u32, u32)>;
+    /// Size in bytes of a full HVM context.
+    fn context_size(&self, domain: &Domain) -> usize;
+    /// The full HVM context of a paused domain (xen/include/public/hvm/save.h).
+    fn save_context(&self, domain: &Domain) -> Result<Vec<u8>, Errno>;
+    /// One record of it: payload without descriptor.
+    fn save_record(&self, domain: &Domain, typecode: u16, instance: u16) -> Result<Vec<u8>, Errno>;
+    /// Loads an HVM context into a paused domain.
+    fn load_context(&self, domain: &Domain, bytes: &[u8]) -> Result<(), Errno>;
+    /// TSC mode: (mode, elapsed ns, kHz, incarnation), as `XEN_DOMCTL_gettscinfo`.
+    fn tsc_info(&self) -> (u32, u64, u32, u32);
+    /// Sets them.
+    fn set_tsc_info(&self, mode: u32, elapsed_ns: u64, khz: u32, incarnation: u32) -> Result<(), Errno>;
+    /// Lets (or stops letting) the domain use an I/O port range directly.
+    fn permit_ports(&self, first: u32, count: u32, allow: bool) -> Result<(), Errno>;
+    /// What `PHYSDEVOP_pci_device_add` and friends need: whether the device is known to the domain's PCI model.
+    fn pci_device_exists(&self, segment: u16, bus: u8, devfn: u8) -> bool;
+    /// Prints state for a debug key.
+    fn dump(&self, domain: &Domain);
+}
+
+/// The machine-specific half of a vCPU.
+pub trait VcpuArch: Any + Send + Sync {
+    /// For the machine-specific code to find its own type again.
+    fn as_any(&self) -> &dyn Any;
+    /// Queues an edge interrupt in the vCPU's local APIC. Any CPU may call it; it neither waits nor kicks.
+    fn post_interrupt(&self, vector: u8);
+    /// Queues an NMI.
+    fn post_nmi(&self);
+    /// Whether an interrupt waits that the vCPU would take now. Only meaningful on the CPU that runs it, or while it is blocked.
+    fn has_deliverable_interrupt(&self) -> bool;
+    /// Next deadline of the vCPU's own timers (local APIC), ns of system time, `u64::MAX` for none.
+    fn timer_deadline_ns(&self) -> u64;
+    /// The vCPU's own timers may have expired.
+    fn timer_expired(&self, now_ns: u64);
+    /// Sets the state that `vcpu_hvm_context` describes (`VCPUOP_initialise`); the vCPU stays down.
+    fn initialise(&self, context: &[u8]) -> Result<(), Errno>;
+    /// Whether the vCPU was ever given a state to run from.
+    fn is_initialised(&self) -> bool;
+    /// Puts the vCPU back to its reset state (`VCPUOP_initialise` failed, soft reset).
+    fn reset(&self);
+    /// Saves what was left in the CPU's registers; called on the CPU that the vCPU leaves.
+    fn leave_cpu(&self);
+    /// Guest linear address to guest physical, with the vCPU's present page tables. Only while it does not run elsewhere.
+    fn translate(&self, domain: &Domain, linear: u64) -> Option<Gpa>;
+    /// Prints registers for a debug key.
+    fn dump(&self);
 }

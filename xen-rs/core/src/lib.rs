@@ -8,5 +8,23 @@ extern crate alloc;
 #[cfg(any(test, feature = "fake"))]
 extern crate std;
 
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+pub mod cmdline;
+pub mod console;
+pub mod evtchn;
+pub mod grant;
 pub mod hal;
 pub mod ids;
+pub mod lock;
+pub mod memory;
+pub mod p2m;
+pub mod paging;
+pub mod vpci;
+pub mod domain;
+pub mod hypercall;
+pub mod hypervisor;
+pub mod runstate_area;
+pub mod sched;
+pub mod timer;
+pub mod vcpu;

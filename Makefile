@@ -1,0 +1,58 @@
+# make image     the hypervisor: target/xen-rs (for GRUB's multiboot2) and target/xen-rs.gz
+# make run       boots Debian's dom0 and a guest on it in an emulator; with a terminal ends in a dom0 shell
+# make test      every test; ends with `N passed, M failed`
+# make install   puts the hypervisor where Debian's GRUB configuration finds it [DESTDIR=]
+# make check     counts: unsafe code, file sizes, image size
+# make deps      installs the packages the above need
+# make clean     removes everything made here
+#
+# HYPERVISOR=FILE boots another hypervisor file in `make run`; with REFERENCE=1 that file is real Xen.
+# CPUS=N, LIMIT=SECONDS and QEMU_ARGS=... change the machine that `make run` boots.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := image
+.PHONY: image guests run test install check deps debian clean
+
+bare := x86_64-unknown-none
+cargo_target := $(or $(CARGO_TARGET_DIR),target)
+built := $(cargo_target)/$(bare)/release
+HYPERVISOR ?= target/xen-rs
+runner := cargo run --quiet --release -p runner --
+
+image:
+	words=$$(tests/toolchain.sh); cargo $$words build --release -p xen-rs --target $(bare)
+	mkdir -p target
+	cp $(built)/xen-rs target/xen-rs
+	gzip -9nc target/xen-rs > target/xen-rs.gz
+
+# Bare PVH kernels; scenarios name them with `kernel: guest NAME`.
+guests:
+	words=$$(tests/toolchain.sh); cargo $$words build --release -p guests --target $(bare)
+	mkdir -p target/guests
+	find $(built) -maxdepth 1 -type f -perm -u+x ! -name xen-rs -exec cp -t target/guests {} +
+
+deps:
+	@tests/deps.sh
+
+debian: deps
+	@tests/debian.sh target/debian
+
+run: debian $(if $(filter target/xen-rs,$(HYPERVISOR)),image)
+	@$(runner) run --image $(HYPERVISOR) $(if $(REFERENCE),--reference) $(if $(CPUS),--cpus $(CPUS)) \
+	    $(if $(LIMIT),--limit $(LIMIT)) $(if $(QEMU_ARGS),--qemu '$(QEMU_ARGS)')
+
+test:
+	@tests/all.sh
+
+# GRUB's 20_linux_xen makes an entry for every /boot/xen* that is a multiboot2 file, with every kernel that can be a dom0.
+install: image
+	install -D -m 644 target/xen-rs.gz $(DESTDIR)/boot/xen-rs-4.20-amd64.gz
+	@if [ -z "$(DESTDIR)" ] && command -v update-grub > /dev/null; then update-grub; \
+	else echo "run update-grub on the installed system to list it in the boot menu"; fi
+
+check:
+	@tests/check.sh
+
+clean:
+	rm -rf target

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building and testing need, or says which are missing when it may not install them.
+# Looks only at the package status when everything is there.
+set -euo pipefail
+
+packages=(
+    ca-certificates curl gcc libc6-dev make                  # building
+    debian-archive-keyring xz-utils zstd                     # dom0's files from Debian's packages
+    grub-common grub-pc-bin mtools xorriso                   # the boot CD
+    qemu-system-x86                                          # the machine
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    # shellcheck disable=SC2016  # the dollar is dpkg-query's
+    status=$(dpkg-query -W -f '${Status}' "$package" 2> /dev/null || true)
+    [ "$status" = "install ok installed" ] || missing+=("$package")
+done
+
+if ! command -v cargo > /dev/null; then
+    echo "deps.sh: cargo is missing: install Rust with rustup (https://rustup.rs)" >&2
+    exit 1
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    as_root=(env)
+elif command -v sudo > /dev/null && sudo -n true 2> /dev/null; then
+    as_root=(sudo)
+else
+    echo "deps.sh: missing packages; as root run: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+echo "deps.sh: installing ${missing[*]}"
+"${as_root[@]}" apt-get -q update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}"

@@ -1,0 +1,167 @@
+//! Runs scenarios one after another: makes the boot CD, starts the machine, reports.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::boot_cd::{self, Module, Part};
+use crate::dom0_initramfs::{self, Dom0Files};
+use crate::emulator::{self, Console, Machine};
+use crate::expect::{Judge, Verdict};
+use crate::options::{Command, Options};
+use crate::report::Report;
+use crate::scenario::{self, Dom0, Overrides, Scenario};
+
+const LOGS: &str = "target/logs";
+const WORK: &str = "target/scenarios";
+const DEMONSTRATION: &str = "debian-pvh-guest";
+
+/// Does what the command line asks; true when everything passed.
+pub fn run(options: &Options) -> Result<bool, String> {
+    let given = Overrides {
+        cpus: options.cpus,
+        memory_mib: options.memory_mib,
+        limit_s: options.limit_s,
+    };
+    let chosen = match &options.command {
+        Command::List => {
+            scenario::names()?
+                .iter()
+                .for_each(|name| println!("{name}"));
+            return Ok(true);
+        }
+        Command::All => scenario::enabled()?,
+        Command::Scenarios(names) => names
+            .iter()
+            .map(|name| (name.clone(), Overrides::default()))
+            .collect(),
+        Command::Run => vec![(DEMONSTRATION.into(), Overrides::default())],
+    };
+    let mut report = Report::default();
+    for (name, own) in chosen {
+        let overrides = Overrides {
+            cpus: given.cpus.or(own.cpus),
+            ..given
+        };
+        let title = overrides
+            .cpus
+            .map_or_else(|| name.clone(), |cpus| format!("{name}-{cpus}cpus"));
+        let log = PathBuf::from(format!("{LOGS}/{title}.log"));
+        let started = Instant::now();
+        let verdict =
+            run_one(options, &name, &title, overrides, &log).unwrap_or_else(Verdict::Failed);
+        report.tell(&title, &verdict, started.elapsed(), &log);
+    }
+    Ok(report.finish())
+}
+
+fn run_one(
+    options: &Options,
+    name: &str,
+    title: &str,
+    overrides: Overrides,
+    log: &Path,
+) -> Result<Verdict, String> {
+    let work = PathBuf::from(WORK).join(title);
+    for directory in [Path::new(LOGS), &work] {
+        fs::create_dir_all(directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))?;
+    }
+    // A log of an earlier run must not explain this one.
+    let _ = fs::remove_file(log);
+    let scenario = scenario::load(name, overrides)?;
+    let is_interactive = options.command == Command::Run && std::io::stdin().is_terminal();
+    let cd = make_cd(options, &scenario, &work, is_interactive)?;
+    let machine = Machine {
+        cd,
+        cpus: scenario.cpus,
+        memory_mib: scenario.memory_mib,
+        has_iommu: options.is_reference,
+        qemu_args: scenario
+            .qemu_args
+            .iter()
+            .chain(&options.qemu)
+            .cloned()
+            .collect(),
+        is_interactive,
+    };
+    let console = Console {
+        log,
+        complaints: &work.join("qemu.stderr"),
+        is_shown: options.show_console,
+    };
+    let verdict = emulator::run(
+        &machine,
+        Judge::new(&scenario.demands),
+        &console,
+        Duration::from_secs(scenario.limit_s),
+    )?;
+    // Tens of megabytes that can be made again in a second.
+    let _ = fs::remove_file(&machine.cd);
+    Ok(verdict)
+}
+
+fn make_cd(
+    options: &Options,
+    scenario: &Scenario,
+    work: &Path,
+    has_shell: bool,
+) -> Result<PathBuf, String> {
+    let args = hypervisor_args(options, scenario);
+    let kernel_args = |own: &str| format!("placeholder {own} {}", scenario.dom0_args);
+    let module = |part, args| Module {
+        parts: vec![part],
+        args,
+        is_raw: false,
+    };
+    let guest_path;
+    let dom0: Dom0Files;
+    let modules = match &scenario.dom0 {
+        Dom0::Missing => vec![],
+        Dom0::Text(words) => vec![module(
+            Part::Bytes(words.clone().into_bytes()),
+            kernel_args(""),
+        )],
+        Dom0::Guest(name) => {
+            guest_path = options.guests.join(name);
+            vec![module(Part::File(&guest_path), kernel_args(""))]
+        }
+        Dom0::Debian => {
+            dom0 = dom0_initramfs::prepare(&options.debian, Path::new("target/dom0"))?;
+            let shell = if has_shell { "dom0.shell" } else { "" };
+            let mut parts = vec![Part::File(&dom0.initramfs)];
+            if let Some(path) = &scenario.script {
+                let script =
+                    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                parts.push(Part::Bytes(dom0_initramfs::script_archive(&script)));
+            }
+            let kernel = module(
+                Part::File(&dom0.kernel),
+                kernel_args(&format!("console=hvc0 {shell}")),
+            );
+            vec![
+                kernel,
+                Module {
+                    parts,
+                    args: String::new(),
+                    is_raw: true,
+                },
+            ]
+        }
+    };
+    boot_cd::make(work, &options.image, &args, &modules)
+}
+
+fn hypervisor_args(options: &Options, scenario: &Scenario) -> String {
+    let reference = if options.is_reference {
+        "dom0=pvh "
+    } else {
+        ""
+    };
+    let memory = scenario.dom0_memory_mib;
+    let own = &scenario.hypervisor_args;
+    format!(
+        "{reference}dom0_mem={memory}M console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all {own}"
+    )
+}

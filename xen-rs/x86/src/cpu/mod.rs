@@ -1,0 +1,5 @@
+//! The processor itself: registers, instructions, per-CPU data, descriptor tables.
+
+pub mod instructions;
+pub mod percpu;
+pub mod tables;

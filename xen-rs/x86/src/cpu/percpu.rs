@@ -1,0 +1,89 @@
+//! What each CPU owns, found from its stack pointer.
+//!
+//! Every CPU runs on one stack of [`STACK_SIZE`] bytes, aligned to its size, whose topmost word points at the CPU's [`PerCpu`]. FS, GS and TR are
+//! thus free to hold the guest's values while the hypervisor runs (AMD APM volume 2, "VMSAVE and VMLOAD instructions").
+#![allow(unsafe_code, reason = "turns the word at the stack's top into a reference")]
+
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+
+use xen_core::ids::CpuId;
+
+use super::instructions::rsp;
+
+/// Size and alignment of every CPU's stack, and of each exception stack.
+pub const STACK_SIZE: u64 = 32768;
+
+/// State of one CPU that others may look at.
+pub struct PerCpu {
+    /// Dense number.
+    pub id: CpuId,
+    /// Local APIC identifier.
+    pub apic_id: u32,
+    /// Set while guest code runs.
+    pub in_guest: AtomicBool,
+    /// Root of the nested tables in use, for shoot-downs; 0 when none.
+    pub nested_root: AtomicU64,
+    /// Counts VM exits, so that another CPU can see that this one left the guest.
+    pub exits: AtomicU64,
+    /// What each vector of this CPU is for: an [`crate::interrupts::Source`] as a word.
+    pub vectors: [AtomicU32; 256],
+    /// Host state-save area and host VMCB, or zero before virtualisation is on.
+    pub host_vmcb: AtomicU64,
+    /// Whose FPU and debug registers are loaded: address of the vCPU's state, 0 if nobody's.
+    pub fpu_owner: AtomicU64,
+    /// Work that waits for this CPU's next safe point.
+    pub softirqs: AtomicU32,
+}
+
+impl PerCpu {
+    /// The record of a CPU that has not started.
+    #[must_use]
+    pub fn new(id: CpuId, apic_id: u32) -> Self {
+        Self {
+            id,
+            apic_id,
+            in_guest: AtomicBool::new(false),
+            nested_root: AtomicU64::new(0),
+            exits: AtomicU64::new(0),
+            vectors: [const { AtomicU32::new(0) }; 256],
+            host_vmcb: AtomicU64::new(0),
+            fpu_owner: AtomicU64::new(0),
+            softirqs: AtomicU32::new(0),
+        }
+    }
+}
+
+/// Stores `record` at the top of the stack that ends at `top` and returns the stack pointer to start with.
+///
+/// # Safety
+/// `top` is the end of a mapped stack of [`STACK_SIZE`] bytes, aligned to that size, which nobody uses above the returned address.
+pub unsafe fn prepare_stack(top: u64, record: &'static PerCpu) -> u64 {
+    let slot = (top - 16) as *mut &'static PerCpu;
+    // SAFETY: the slot lies inside the stack that the caller hands over.
+    unsafe { slot.write(record) };
+    top - 16
+}
+
+/// The CPU that runs this.
+#[must_use]
+pub fn this_cpu() -> &'static PerCpu {
+    let slot = (rsp() | (STACK_SIZE - 1)) - 15;
+    // SAFETY: every stack the hypervisor runs on was prepared by `prepare_stack`, and records are never freed.
+    unsafe { *(slot as *const &'static PerCpu) }
+}
+
+static mut ALL: &[&PerCpu] = &[];
+
+/// Publishes the records of all CPUs, in order of their numbers. Once, before other CPUs start.
+pub fn publish(records: Box<[&'static PerCpu]>) {
+    // SAFETY: called once by the boot CPU while it is alone.
+    unsafe { ALL = Box::leak(records) };
+}
+
+/// All CPUs' records, in order.
+#[must_use]
+pub fn all_cpus() -> &'static [&'static PerCpu] {
+    // SAFETY: written once before any other CPU runs, read-only after.
+    unsafe { ALL }
+}

@@ -1,0 +1,125 @@
+//! ELF notes of a kernel (`xen/include/public/elfnote.h`): entry point, permission to move it, features.
+
+use super::BuildError;
+use super::little_endian::{u32_at, u64_at};
+
+const SUPPORTED_FEATURES: u32 = 17;
+const PHYS32_ENTRY: u32 = 18;
+const PHYS32_RELOC: u32 = 19;
+/// `XENFEAT_dom0`.
+const FEATURE_DOM0: u32 = 11;
+/// Alignment when neither the note nor the program headers give one.
+const DEFAULT_ALIGN: u64 = 0x20_0000;
+const PAGE: u64 = 4096;
+
+/// Where a kernel may be moved to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// Alignment of its start in bytes, a power of two.
+    pub align: u64,
+    /// Lowest address of its first byte.
+    pub min: u64,
+    /// Highest address of its last byte.
+    pub max: u64,
+}
+
+/// What the notes say.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]
+pub(super) struct XenNotes {
+    /// Physical address of the 32-bit entry point.
+    pub entry: Option<u32>,
+    /// Feature bits 0 to 31, when given.
+    pub features: Option<u32>,
+    /// The relocation note's words, when there is one.
+    reloc: Option<[Option<u32>; 3]>,
+}
+
+impl XenNotes {
+    /// Reads one note segment. `align` is the segment's: 8 pads to 8 bytes, anything else to 4.
+    pub fn read(&mut self, mut segment: &[u8], align: u64) -> Result<(), BuildError> {
+        let align = if align == 8 { 8 } else { 4 };
+        while !segment.is_empty() {
+            segment = self
+                .read_one(segment, align)
+                .ok_or(BuildError::BadElf("note reaches beyond its segment"))??;
+        }
+        Ok(())
+    }
+
+    /// Reads one note and returns what follows; `None` when it is cut short.
+    fn read_one<'a>(
+        &mut self,
+        data: &'a [u8],
+        align: usize,
+    ) -> Option<Result<&'a [u8], BuildError>> {
+        let name_len = u32_at(data, 0)? as usize;
+        let desc_len = u32_at(data, 4)? as usize;
+        let kind = u32_at(data, 8)?;
+        let name = data.get(12..)?.get(..name_len)?;
+        let desc_at = name_len.checked_add(12)?.checked_next_multiple_of(align)?;
+        let desc = data.get(desc_at..)?.get(..desc_len)?;
+        let end = desc_at
+            .checked_add(desc_len)?
+            .checked_next_multiple_of(align)?;
+        if name == b"Xen\0"
+            && let Err(error) = self.take(kind, desc)
+        {
+            return Some(Err(error));
+        }
+        // The last note may lack its padding.
+        Some(Ok(data.get(end..).unwrap_or(&[])))
+    }
+
+    fn take(&mut self, kind: u32, desc: &[u8]) -> Result<(), BuildError> {
+        match kind {
+            PHYS32_ENTRY => {
+                self.entry =
+                    Some(number(desc).ok_or(BuildError::BadElf("PHYS32_ENTRY note is malformed"))?)
+            }
+            SUPPORTED_FEATURES => self.features = number(desc),
+            PHYS32_RELOC => self.reloc = Some([u32_at(desc, 0), u32_at(desc, 4), u32_at(desc, 8)]),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel excludes being dom0. One without the note is let through, as in Xen.
+    pub fn denies_dom0(&self) -> bool {
+        self.features
+            .is_some_and(|bits| bits & (1 << FEATURE_DOM0) == 0)
+    }
+
+    /// The relocation note with its defaults; `segment_align` is the largest alignment of a loadable segment.
+    pub fn relocation(&self, segment_align: u64) -> Result<Option<Relocation>, BuildError> {
+        let Some([align, min, max]) = self.reloc else {
+            return Ok(None);
+        };
+        let fallback = if segment_align >= PAGE {
+            segment_align
+        } else {
+            DEFAULT_ALIGN
+        };
+        let align = align.map_or(fallback, u64::from);
+        if !align.is_power_of_two() {
+            return Err(BuildError::BadElf(
+                "PHYS32_RELOC alignment is not a power of two",
+            ));
+        }
+        let min = u64::from(min.unwrap_or(0));
+        let max = u64::from(max.unwrap_or(u32::MAX));
+        Ok(Some(Relocation {
+            align: align.max(PAGE),
+            min,
+            max,
+        }))
+    }
+}
+
+/// A numeric descriptor of 4 or 8 bytes whose value fits 32 bits.
+fn number(desc: &[u8]) -> Option<u32> {
+    match desc.len() {
+        4 => u32_at(desc, 0),
+        8 => u32::try_from(u64_at(desc, 0)?).ok(),
+        _ => None,
+    }
+}
