@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := image
-.PHONY: image guests run test install check deps debian clean
+.PHONY: image guests bare-guests run test install check deps debian clean
 
 bare := x86_64-unknown-none
 cargo_target := $(or $(CARGO_TARGET_DIR),target)
@@ -26,11 +26,12 @@ image:
 	cp $(built)/xen-rs target/xen-rs
 	gzip -9nc target/xen-rs > target/xen-rs.gz
 
-# Bare PVH kernels; scenarios name them with `kernel: guest NAME`.
-guests:
+# Bare PVH kernels, one for each file in tests/guests/src/bin; scenarios name them with `kernel: guest NAME`.
+guests: $(if $(wildcard tests/guests/src/bin/*.rs),bare-guests)
+bare-guests:
 	words=$$(tests/toolchain.sh); cargo $$words build --release -p guests --target $(bare)
 	mkdir -p target/guests
-	find $(built) -maxdepth 1 -type f -perm -u+x ! -name xen-rs -exec cp -t target/guests {} +
+	for source in tests/guests/src/bin/*.rs; do name=$$(basename $$source .rs); cp $(built)/$$name target/guests/$$name; done
 
 deps:
 	@tests/deps.sh

@@ -13,7 +13,7 @@ repository=$(cd "$(dirname "$0")/.." && pwd)
 has_target() { [ -n "$(find "$1/lib/rustlib/$target/lib" -name 'libcore-*.rlib' -print -quit 2> /dev/null)" ]; }
 
 # rustup may print progress; only this script's own answer goes to standard output.
-fetch() { command -v rustup > /dev/null && timeout 120 rustup "$@" >&2; }
+fetch() { command -v rustup > /dev/null && RUST_BACKTRACE=0 timeout 120 rustup "$@" >&2; }
 
 sysroot=$(cd "$repository" && rustc --print sysroot)
 if has_target "$sysroot" || { fetch target add "$target" && has_target "$sysroot"; }; then

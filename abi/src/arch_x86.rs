@@ -50,6 +50,12 @@ numbers! {
     pub const XEN_CPUID_HOST_TSC_RELIABLE: u32 = 1 << 1;
     /// Leaf 3: RDTSCP is there.
     pub const XEN_CPUID_RDTSCP_INSTR_AVAIL: u32 = 1 << 2;
+    /// Leaf 3, TSC mode: emulate when the frequency differs.
+    pub const XEN_CPUID_TSC_MODE_DEFAULT: u32 = 0;
+    /// Leaf 3, TSC mode: always emulate.
+    pub const XEN_CPUID_TSC_MODE_ALWAYS_EMULATE: u32 = 1;
+    /// Leaf 3, TSC mode: never emulate.
+    pub const XEN_CPUID_TSC_MODE_NEVER_EMULATE: u32 = 2;
     /// Leaf 4: APIC register accesses are virtualised by hardware.
     pub const XEN_HVM_CPUID_APIC_ACCESS_VIRT: u32 = 1 << 0;
     /// Leaf 4: x2APIC MSRs are virtualised by hardware.

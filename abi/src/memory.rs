@@ -102,6 +102,13 @@ numbers! {
     /// Ioreq server resource: first frame of synchronous requests.
     pub const XENMEM_RESOURCE_IOREQ_SERVER_FRAME_IOREQ0: u64 = 1 => "XENMEM_resource_ioreq_server_frame_ioreq(0)";
 
+    /// Access operation: set a range.
+    pub const XENMEM_ACCESS_OP_SET_ACCESS: u8 = 0;
+    /// Access operation: read one frame.
+    pub const XENMEM_ACCESS_OP_GET_ACCESS: u8 = 1;
+    /// Access operation: set a list.
+    pub const XENMEM_ACCESS_OP_SET_ACCESS_MULTI: u8 = 4;
+
     /// All reserved device memory, not one device's.
     pub const XENMEM_RDM_ALL: u32 = 1;
 }

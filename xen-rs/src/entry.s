@@ -97,7 +97,7 @@ long_mode:
     mov ss, eax
     mov fs, eax
     mov gs, eax
-    mov rsp, offset boot_stack_top
+    mov rsp, offset boot_stack_top - 16
     xor ebp, ebp
     call image_start_of_day
     ud2
@@ -112,17 +112,17 @@ ap_trampoline:
     mov ds, ax
     mov eax, 0x20
     mov cr4, eax
-    mov eax, dword ptr [ap_cr3 - ap_trampoline]
+    mov eax, dword ptr [AP_CR3]
     mov cr3, eax
     mov ecx, 0xc0000080
     rdmsr
     or eax, 0x900
     wrmsr
-    lgdt [ap_gdt_pointer - ap_trampoline]
+    lgdt [AP_GDT_POINTER]
     mov eax, 0x80010011
     mov cr0, eax
     .byte 0x66, 0xff, 0x2e      # jmp far [disp16], 32-bit offset
-    .short ap_target - ap_trampoline
+    .short AP_TARGET
 .align 8
 ap_gdt_pointer:
     .short 23
@@ -133,6 +133,9 @@ ap_target:
 ap_cr3:
     .long boot_pml4
 ap_trampoline_end:
+.set AP_CR3, ap_cr3 - ap_trampoline
+.set AP_GDT_POINTER, ap_gdt_pointer - ap_trampoline
+.set AP_TARGET, ap_target - ap_trampoline
 
 .code64
 ap_long_mode:

@@ -86,6 +86,15 @@ numbers! {
     /// Mode of [`XEN_DOMCTL_SHADOW_OP_CLEAN`]: the last round.
     pub const XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL: u32 = 1;
 
+    /// Mode of [`XEN_DOMCTL_SHADOW_OP_ENABLE`]: reference counts.
+    pub const XEN_DOMCTL_SHADOW_ENABLE_REFCOUNT: u32 = 1 << 1;
+    /// Mode of [`XEN_DOMCTL_SHADOW_OP_ENABLE`]: track written pages.
+    pub const XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY: u32 = 1 << 2;
+    /// Mode of [`XEN_DOMCTL_SHADOW_OP_ENABLE`]: translate guest frames.
+    pub const XEN_DOMCTL_SHADOW_ENABLE_TRANSLATE: u32 = 1 << 3;
+    /// Mode of [`XEN_DOMCTL_SHADOW_OP_ENABLE`]: Xen is outside the tables.
+    pub const XEN_DOMCTL_SHADOW_ENABLE_EXTERNAL: u32 = 1 << 4;
+
     /// Scheduler.
     pub const XEN_SCHEDULER_CREDIT: u32 = 5;
     /// Scheduler.

@@ -51,6 +51,20 @@ numbers! {
     pub const XEN_DMOP_IO_RANGE_MEMORY: u32 = 1;
     /// PCI functions.
     pub const XEN_DMOP_IO_RANGE_PCI: u32 = 2;
+    /// Cache attribute: uncached.
+    pub const XEN_DMOP_MEM_CACHEATTR_UC: u32 = 0;
+    /// Cache attribute: write combining.
+    pub const XEN_DMOP_MEM_CACHEATTR_WC: u32 = 1;
+    /// Cache attribute: write through.
+    pub const XEN_DMOP_MEM_CACHEATTR_WT: u32 = 4;
+    /// Cache attribute: write protected.
+    pub const XEN_DMOP_MEM_CACHEATTR_WP: u32 = 5;
+    /// Cache attribute: write back.
+    pub const XEN_DMOP_MEM_CACHEATTR_WB: u32 = 6;
+    /// Cache attribute: uncached, MTRRs may override it.
+    pub const XEN_DMOP_MEM_CACHEATTR_UCM: u32 = 7;
+    /// No attribute any more.
+    pub const XEN_DMOP_DELETE_MEM_CACHEATTR: u32 = u32::MAX;
     /// External interrupt.
     pub const XEN_DMOP_EVENT_EXT_INT: u8 = 0;
     /// Non-maskable interrupt.

@@ -98,6 +98,28 @@ numbers! {
     pub const HVMPV_BASE_FREQ: u64 = 1 << 0;
     /// Viridian: no frequencies.
     pub const HVMPV_NO_FREQ: u64 = 1 << 1;
+    /// Viridian: reference counter.
+    pub const HVMPV_TIME_REF_COUNT: u64 = 1 << 2;
+    /// Viridian: reference TSC page.
+    pub const HVMPV_REFERENCE_TSC: u64 = 1 << 3;
+    /// Viridian: remote flush.
+    pub const HVMPV_HCALL_REMOTE_TLB_FLUSH: u64 = 1 << 4;
+    /// Viridian: end of interrupt assist.
+    pub const HVMPV_APIC_ASSIST: u64 = 1 << 5;
+    /// Viridian: crash registers.
+    pub const HVMPV_CRASH_CTL: u64 = 1 << 6;
+    /// Viridian: synthetic interrupts.
+    pub const HVMPV_SYNIC: u64 = 1 << 7;
+    /// Viridian: synthetic timers.
+    pub const HVMPV_STIMER: u64 = 1 << 8;
+    /// Viridian: interrupts between CPUs by hypercall.
+    pub const HVMPV_HCALL_IPI: u64 = 1 << 9;
+    /// Viridian: masks of more than 64 CPUs.
+    pub const HVMPV_EX_PROCESSOR_MASKS: u64 = 1 << 10;
+    /// Viridian: no limit of CPUs told.
+    pub const HVMPV_NO_VP_LIMIT: u64 = 1 << 11;
+    /// Viridian: CPU hotplug.
+    pub const HVMPV_CPU_HOTPLUG: u64 = 1 << 12;
     /// Viridian: all known features.
     pub const HVMPV_FEATURE_MASK: u64 = 0x1fff;
 

@@ -39,6 +39,10 @@ numbers! {
     pub const XEN_SYSCTL_PM_OP_GET_MAX_CSTATE: u32 = 0x22;
     /// Set the deepest idle state.
     pub const XEN_SYSCTL_PM_OP_SET_MAX_CSTATE: u32 = 0x23;
+    /// How long a vCPU counts as cache-hot: set.
+    pub const XEN_SYSCTL_PM_OP_SET_VCPU_MIGRATION_DELAY: u32 = 0x24;
+    /// How long a vCPU counts as cache-hot: read.
+    pub const XEN_SYSCTL_PM_OP_GET_VCPU_MIGRATION_DELAY: u32 = 0x25;
     /// Turbo on.
     pub const XEN_SYSCTL_PM_OP_ENABLE_TURBO: u32 = 0x26;
     /// Turbo off.

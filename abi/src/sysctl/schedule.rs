@@ -28,6 +28,8 @@ numbers! {
     pub const XEN_SYSCTL_SCHED_RATELIMIT_MAX: u32 = 500_000;
     /// Least rate limit in microseconds, apart from 0.
     pub const XEN_SYSCTL_SCHED_RATELIMIT_MIN: u32 = 100;
+    /// Longest migration delay in microseconds.
+    pub const XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US: u32 = 100_000;
     /// Longest time slice in milliseconds.
     pub const XEN_SYSCTL_CSCHED_TSLICE_MAX: u32 = 1000;
     /// Shortest time slice in milliseconds.

@@ -92,7 +92,7 @@ impl Hypervisor {
             domains: RwLock::new(Rank::Domains, BTreeMap::new()),
             scheduler: Scheduler::new(CpuMask::first(cpus), policy),
             timers: (0..cpus).map(|_| Lock::new(Rank::Timers, TimerQueue::new())).collect(),
-            next_domid: Lock::new(Rank::DomainControl, 1),
+            next_domid: Lock::new(Rank::DomainIds, 1),
             wallclock_ns,
         }
     }

@@ -10,6 +10,8 @@ extern crate std;
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake_hv;
 pub mod cmdline;
 pub mod console;
 pub mod evtchn;

@@ -10,6 +10,8 @@ use core::ops::{Deref, DerefMut};
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Rank {
+    /// Choice of a number for a new domain, held until it is listed.
+    DomainIds = 0,
     /// List of domains; creation and removal.
     Domains = 1,
     /// Toolstack operations on one domain that must not interleave.

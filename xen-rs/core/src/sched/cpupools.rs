@@ -46,9 +46,7 @@ impl<V: Schedulable> Scheduler<V> {
     ) -> Result<CpuMask, Errno> {
         let mut registry = self.registry.lock();
         let cpu = registry.pools.addable_cpu(id, cpu)?;
-        if self.with_queue(cpu, |queue| {
-            matches!(queue.occupant(), Occupant::Running(_))
-        }) {
+        if self.with_queue(cpu, |queue| !matches!(queue.occupant(), Occupant::Idle(_))) {
             return Err(Errno::EADDRNOTAVAIL);
         }
         registry.pools.add_cpu(id, Some(cpu))?;

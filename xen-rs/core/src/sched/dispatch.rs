@@ -23,7 +23,7 @@ enum Standing {
     Fit(Run),
     /// Its domain's budget is used up until this time.
     Capped(u64),
-    /// Not runnable, or not here.
+    /// Not runnable, not allowed here, or better off on an idle CPU that it likes more.
     Unfit,
 }
 
@@ -60,7 +60,9 @@ impl<V: Schedulable> Scheduler<V> {
                 Pick::Take(entry) => Some(entry),
                 Pick::Nothing => self.steal(cpu),
             };
-            let started = match choice {
+            #[cfg(test)]
+            super::race::point(super::race::Moment::Chosen);
+            let mut started = match choice {
                 None => None,
                 Some(entry) => match self.start(entry, cpu, now_ns, &mut kick) {
                     None => continue,
@@ -68,10 +70,15 @@ impl<V: Schedulable> Scheduler<V> {
                 },
             };
             if let Some(vcpu) = previous.take() {
+                if let Some(started) = &mut started {
+                    self.catch_up(&vcpu, cpu, started, now_ns);
+                }
                 let next = started.as_ref().map(|(_, run)| run);
                 kick = kick.or(&self.release(&vcpu, cpu, &standing, next, now_ns));
                 standing = Standing::Unfit;
             }
+            #[cfg(test)]
+            super::race::point(super::race::Moment::Settling);
             if let Some(decision) = self.settle(cpu, started, now_ns) {
                 kick.remove(cpu);
                 return Decision { kick, ..decision };
@@ -119,7 +126,11 @@ impl<V: Schedulable> Scheduler<V> {
             unit.share().settle(granted_ns, ran_ns);
         }
         let yielding = unit.yielding.swap(false, Relaxed);
-        if inner.leaving || !inner.allowed.contains(cpu) || !vcpu.runnable() {
+        if inner.leaving
+            || !inner.allowed.contains(cpu)
+            || !vcpu.runnable()
+            || self.likes_to_move(&inner, cpu)
+        {
             return Standing::Unfit;
         }
         match take_grant(&mut inner, unit.share(), now_ns) {
@@ -158,10 +169,7 @@ impl<V: Schedulable> Scheduler<V> {
             return None;
         }
         if inner.last_cpu != cpu {
-            let lead = self.lead_if_moving(&inner, cpu);
-            inner.vtime = self.with_queue(cpu, |queue| {
-                queue.admit(inner.vtime, Arrival::Ready, lead, now_ns)
-            });
+            inner.vtime = self.with_queue(cpu, |queue| queue.welcome(inner.vtime));
             inner.last_cpu = cpu;
         }
         match take_grant(&mut inner, unit.share(), now_ns) {
@@ -185,6 +193,21 @@ impl<V: Schedulable> Scheduler<V> {
                 Some((vcpu, run))
             }
         }
+    }
+
+    /// Sets this CPU's virtual clock right before the previous vCPU goes back to the queues, if it lags far behind where that could go.
+    fn catch_up(&self, previous: &Arc<V>, cpu: CpuId, next: &mut (Arc<V>, Run), now_ns: u64) {
+        let mut inner = previous.unit().lock();
+        let Some(lag) = self.clock_lag(&inner, cpu, now_ns) else {
+            return;
+        };
+        inner.vtime = inner.vtime.plus(lag);
+        drop(inner);
+        self.with_queue(cpu, |queue| queue.shift_clock(lag));
+        let (vcpu, run) = next;
+        run.vtime = run.vtime.plus(lag);
+        let mut inner = vcpu.unit().lock();
+        inner.vtime = inner.vtime.plus(lag);
     }
 
     /// Gives the previous vCPU up. Returns the CPU it went to, if that must be kicked.

@@ -9,6 +9,8 @@
 //! passes the time in, and gets back whom to run, until when, and which CPUs to kick.
 
 mod affinity;
+#[cfg(test)]
+mod behaviour;
 mod cpupools;
 mod dispatch;
 mod dump;
@@ -16,6 +18,8 @@ pub mod mask;
 mod placement;
 pub mod pools;
 mod queue;
+#[cfg(test)]
+mod race;
 pub mod runstate;
 mod scheduler;
 pub mod share;

@@ -6,8 +6,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::ids::CpuId;
 use crate::sched::mask::CpuMask;
+use crate::sched::queue::drift_window;
 use crate::sched::scheduler::Scheduler;
 use crate::sched::unit::{Inner, Schedulable};
+use crate::sched::vtime::Vtime;
 
 /// Virtual time by which another CPU must be further on before a vCPU moves there: less is not worth a cold cache.
 const MOVE_LEAD_NS: i64 = 2_000_000;
@@ -40,16 +42,27 @@ impl<V: Schedulable> Scheduler<V> {
         if !inner.allowed.contains(here) {
             return self.choose_cpu(inner);
         }
+        let liked = inner.preferred();
+        if !liked.contains(here)
+            && let Some(better) = self.idle.load().and(&liked).next_after(here)
+        {
+            return Some(better);
+        }
         if next_weight == 0 {
             return Some(here);
         }
-        let liked = inner.preferred();
         let weight = u64::from(weight);
         let total = self.slot(here).view.load.load(Relaxed) + weight + u64::from(next_weight);
         self.idle_cpu(inner, &liked)
             .or_else(|| self.lighter_cpu(&liked, here, total.saturating_sub(weight)))
             .or_else(|| self.later_cpu(inner, &liked, here, now_ns))
             .or(Some(here))
+    }
+
+    /// Whether a vCPU that could stay at `here` should rather move to a CPU it likes better, because that is idle.
+    pub(super) fn likes_to_move(&self, inner: &Inner, here: CpuId) -> bool {
+        let liked = inner.preferred();
+        !liked.contains(here) && !self.idle.load().and(&liked).is_empty()
     }
 
     fn idle_cpu(&self, inner: &Inner, liked: &CpuMask) -> Option<CpuId> {
@@ -80,14 +93,25 @@ impl<V: Schedulable> Scheduler<V> {
     fn later_cpu(&self, inner: &Inner, liked: &CpuMask, here: CpuId, now_ns: u64) -> Option<CpuId> {
         let others = liked.iter().filter(|cpu| *cpu != here);
         let leads = others.filter_map(|cpu| {
-            Some((
-                self.slot(cpu).view.frontier(now_ns)?.ahead_of(inner.vtime),
-                cpu,
-            ))
+            let (frontier, _) = self.slot(cpu).view.frontier(now_ns)?;
+            Some((frontier.ahead_of(inner.vtime), cpu))
         });
         leads
             .max()
             .filter(|(lead, _)| *lead > MOVE_LEAD_NS)
             .map(|(_, cpu)| cpu)
+    }
+
+    /// Virtual time by which the clock at `here` lags behind those of the CPUs that the vCPU may move to, if that is too much to come from
+    /// dealing vCPUs out unevenly: affinities kept the CPUs apart, and what was missed meanwhile is not to be made up for.
+    pub(super) fn clock_lag(&self, inner: &Inner, here: CpuId, now_ns: u64) -> Option<u64> {
+        let floor = Vtime(self.slot(here).view.floor.load(Relaxed));
+        let others = inner.preferred();
+        let lags = others.iter().filter(|cpu| *cpu != here).filter_map(|cpu| {
+            let (frontier, weight) = self.slot(cpu).view.frontier(now_ns)?;
+            let lag = frontier.ahead_of(floor).max(0).unsigned_abs();
+            (lag > drift_window(weight)).then_some(lag)
+        });
+        lags.max()
     }
 }

@@ -19,10 +19,16 @@ pub(super) const MAX_SLICE_NS: u64 = 10_000_000;
 const PREEMPT_LEAD_NS: i64 = 1_000_000;
 /// How far behind the queue a vCPU may resume after sleeping: enough to preempt, too little to hog.
 const SLEEPER_BONUS_NS: u64 = 2_000_000;
-/// How far behind the queue a vCPU may arrive that waited for another CPU all the time.
-const MOVER_BONUS_NS: u64 = 10_000_000;
 /// More than any real lead; what exceeds it is an account from another age.
-const MAX_LEAD_NS: i64 = 60_000_000_000;
+const MAX_LEAD_NS: u64 = 60_000_000_000;
+
+/// Difference of two queues' clocks, in real time of the vCPU they are measured with, that still counts as the same clock: a few slices.
+const SAME_CLOCK_NS: u64 = 20_000_000;
+
+/// Virtual time by which the clocks of queues that exchange vCPUs of this weight may differ.
+pub(super) fn drift_window(weight: u32) -> u64 {
+    SAME_CLOCK_NS + virtual_ns(SAME_CLOCK_NS, weight, &mut 0)
+}
 
 /// A vCPU waiting for a CPU. While it is queued, its virtual time is kept here.
 pub(super) struct Entry<V> {
@@ -86,6 +92,8 @@ pub(super) enum Pick<V> {
 pub(super) struct RunQueue<V> {
     /// Descending virtual time: the last is next. Equals in order of arrival.
     ready: Vec<Entry<V>>,
+    /// Sum of the weights in `ready`.
+    ready_weight: u64,
     /// Used up their domain's budget, with the time of the next one. Not sorted.
     parked: Vec<(u64, Entry<V>)>,
     /// Virtual time that the least served vCPU here has reached; never goes back.
@@ -98,6 +106,7 @@ impl<V: Schedulable> RunQueue<V> {
     pub fn new() -> Self {
         Self {
             ready: Vec::new(),
+            ready_weight: 0,
             parked: Vec::new(),
             floor: Vtime::default(),
             occupant: Occupant::Idle(0),
@@ -132,6 +141,14 @@ impl<V: Schedulable> RunQueue<V> {
         self.parked.len()
     }
 
+    fn running_weight(&self) -> u32 {
+        if let Occupant::Running(run) = &self.occupant {
+            run.weight
+        } else {
+            u32::MAX
+        }
+    }
+
     /// Weights of all who wait for or hold the CPU.
     pub fn load(&self) -> u64 {
         let running = if let Occupant::Running(run) = &self.occupant {
@@ -139,9 +156,7 @@ impl<V: Schedulable> RunQueue<V> {
         } else {
             0
         };
-        self.ready.iter().fold(u64::from(running), |sum, entry| {
-            sum + u64::from(entry.weight)
-        })
+        self.ready_weight + u64::from(running)
     }
 
     /// Nanoseconds without a vCPU up to `now_ns`.
@@ -154,37 +169,56 @@ impl<V: Schedulable> RunQueue<V> {
         self.idle_ns.wrapping_add(present)
     }
 
-    /// Translates the virtual time of a vCPU that joins this queue. `lead` is how far it was ahead of the queue it comes from, `None`
-    /// when it comes from this one: queues drift apart, so that a lead is carried over, but a plain value is only trusted within bounds.
+    /// Virtual time of a vCPU of this weight that joins the queue. `from` is the floor of the queue it comes from, `None` when it comes from
+    /// this one. Queues whose CPUs exchange vCPUs keep the same virtual clock, and the value carries over as it is: what the vCPU is owed
+    /// from there is paid here. Queues without exchange drift apart; between those only the lead over the own queue means anything.
     pub fn admit(
         &mut self,
         vtime: Vtime,
+        weight: u32,
         arrival: Arrival,
-        lead: Option<i64>,
+        from: Option<Vtime>,
         now_ns: u64,
     ) -> Vtime {
         self.raise_floor(now_ns);
         if matches!(self.occupant, Occupant::Idle(_)) && self.ready.is_empty() {
-            self.floor = self.floor.later(vtime);
+            return self.welcome(vtime);
         }
-        let bonus = match (arrival, lead) {
-            (Arrival::Wake, _) => SLEEPER_BONUS_NS,
-            (Arrival::Ready, Some(_)) => MOVER_BONUS_NS,
-            (Arrival::Ready, None) => return vtime,
+        let shift = from.map_or(0, |from| self.floor.ahead_of(from));
+        let drifted = shift.unsigned_abs() > drift_window(weight.min(self.running_weight()));
+        let vtime = if drifted {
+            Vtime(vtime.0.wrapping_add_signed(shift))
+        } else {
+            vtime
         };
-        let lead = lead
-            .unwrap_or(MAX_LEAD_NS)
-            .clamp(0, MAX_LEAD_NS)
-            .unsigned_abs();
-        vtime
-            .later(self.floor.minus(bonus))
-            .earlier(self.floor.plus(lead))
+        let vtime = if arrival == Arrival::Wake {
+            vtime.later(self.floor.minus(SLEEPER_BONUS_NS))
+        } else {
+            vtime
+        };
+        vtime.earlier(self.floor.plus(MAX_LEAD_NS))
+    }
+
+    /// The same for the only vCPU here: with nobody to compare with, the later clock counts.
+    pub fn welcome(&mut self, vtime: Vtime) -> Vtime {
+        self.floor = self.floor.later(vtime);
+        vtime.later(self.floor.minus(SLEEPER_BONUS_NS))
+    }
+
+    /// Sets the queue's virtual clock forward, for all who wait.
+    pub fn shift_clock(&mut self, by_ns: u64) {
+        self.floor = self.floor.plus(by_ns);
+        let parked = self.parked.iter_mut().map(|(_, entry)| entry);
+        parked
+            .chain(&mut self.ready)
+            .for_each(|entry| entry.vtime = entry.vtime.plus(by_ns));
     }
 
     pub fn push(&mut self, entry: Entry<V>) {
         let at = self
             .ready
             .partition_point(|other| entry.vtime.is_before(other.vtime));
+        self.ready_weight += u64::from(entry.weight);
         self.ready.insert(at, entry);
     }
 
@@ -208,7 +242,7 @@ impl<V: Schedulable> RunQueue<V> {
             .iter()
             .position(|entry| Arc::ptr_eq(&entry.vcpu, vcpu))
         {
-            return Some(self.ready.remove(at));
+            return Some(self.take_ready(at));
         }
         let at = self
             .parked
@@ -223,7 +257,7 @@ impl<V: Schedulable> RunQueue<V> {
             .ready
             .iter()
             .rposition(|entry| entry.vcpu.unit().allowed_hint.contains(cpu))?;
-        Some(self.ready.remove(at))
+        Some(self.take_ready(at))
     }
 
     /// The CPU's choice: `standing` is the vCPU that was on it, if that could go on.
@@ -239,7 +273,10 @@ impl<V: Schedulable> RunQueue<V> {
                 return Pick::Stay(self.settle_on(*run, now_ns));
             }
         }
-        self.ready.pop().map_or(Pick::Nothing, Pick::Take)
+        match self.ready.len().checked_sub(1) {
+            Some(last) => Pick::Take(self.take_ready(last)),
+            None => Pick::Nothing,
+        }
     }
 
     /// Puts a vCPU on the CPU; returns when `schedule` must be called again at the latest.
@@ -263,6 +300,12 @@ impl<V: Schedulable> RunQueue<V> {
     /// Ready vCPUs, next first.
     pub fn iter(&self) -> impl Iterator<Item = &Entry<V>> {
         self.ready.iter().rev()
+    }
+
+    fn take_ready(&mut self, at: usize) -> Entry<V> {
+        let entry = self.ready.remove(at);
+        self.ready_weight -= u64::from(entry.weight);
+        entry
     }
 
     fn keeps(&self, run: &Run, now_ns: u64) -> bool {
@@ -303,7 +346,7 @@ impl<V: Schedulable> RunQueue<V> {
     fn unpark(&mut self, now_ns: u64) {
         while let Some(at) = self.parked.iter().position(|(until, _)| *until <= now_ns) {
             let (_, mut entry) = self.parked.swap_remove(at);
-            entry.vtime = self.admit(entry.vtime, Arrival::Wake, None, now_ns);
+            entry.vtime = self.admit(entry.vtime, entry.weight, Arrival::Wake, None, now_ns);
             self.push(entry);
         }
     }
@@ -321,5 +364,107 @@ impl<V: Schedulable> RunQueue<V> {
             (None, None) => return,
         };
         self.floor = self.floor.later(least);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Domid;
+    use crate::sched::DomainShare;
+    use crate::sched::simulation::FakeVcpu;
+
+    fn entry(index: usize, vtime: u64) -> Entry<FakeVcpu> {
+        let vcpu = FakeVcpu::new(index, &Arc::new(DomainShare::new(Domid(1))));
+        Entry {
+            vcpu,
+            vtime: Vtime(vtime),
+            ticket: 0,
+            weight: 256,
+        }
+    }
+
+    fn taken(queue: &mut RunQueue<FakeVcpu>) -> Option<usize> {
+        match queue.pick(None, 0) {
+            Pick::Take(entry) => Some(entry.vcpu.index),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn least_virtual_time_goes_first_and_equals_in_order_of_arrival() {
+        let mut queue = RunQueue::new();
+        for (index, vtime) in [(0, 7), (1, 5), (2, 7), (3, u64::MAX), (4, 5)] {
+            queue.push(entry(index, vtime));
+        }
+        assert_eq!(queue.load(), 5 * 256);
+        let order: std::vec::Vec<_> = core::iter::from_fn(|| taken(&mut queue)).collect();
+        assert_eq!(order, [3, 1, 4, 0, 2]);
+        assert_eq!(queue.load(), 0);
+    }
+
+    #[test]
+    fn queueing_stays_within_the_reserved_memory() {
+        let mut queue = RunQueue::new();
+        queue.reserve(33).unwrap();
+        let capacity = (queue.ready.capacity(), queue.parked.capacity());
+        for index in 0..33 {
+            queue.push(entry(index, index as u64));
+        }
+        while let Pick::Take(entry) = queue.pick(None, 0) {
+            queue.park(10, entry);
+        }
+        assert_eq!(
+            (queue.waiting(), queue.parked(), queue.settle_idle(0)),
+            (0, 33, Some(10))
+        );
+        assert_eq!(taken(&mut queue), None);
+        queue.pick(None, 10);
+        assert_eq!((queue.waiting(), queue.parked()), (32, 0));
+        assert_eq!((queue.ready.capacity(), queue.parked.capacity()), capacity);
+    }
+
+    #[test]
+    fn taking_finds_waiting_and_parked_entries() {
+        let mut queue = RunQueue::new();
+        let (a, b, c) = (entry(0, 1), entry(1, 2), entry(2, 3));
+        let [first, second, third] = [&a, &b, &c].map(|entry| Arc::clone(&entry.vcpu));
+        queue.push(a);
+        queue.park(5, b);
+        assert!(queue.take(&first).is_some() && queue.take(&second).is_some());
+        assert!(queue.take(&first).is_none() && queue.take(&third).is_none());
+        assert_eq!(queue.load(), 0);
+    }
+
+    #[test]
+    fn sleeper_gets_a_small_bonus_and_no_more() {
+        let mut queue = RunQueue::new();
+        queue.push(entry(0, 1_000_000_000));
+        let now = queue.admit(Vtime(0), 256, Arrival::Wake, None, 0);
+        assert_eq!(now, Vtime(1_000_000_000 - SLEEPER_BONUS_NS));
+        let debtor = queue.admit(Vtime(1_500_000_000), 256, Arrival::Wake, None, 0);
+        assert_eq!(debtor, Vtime(1_500_000_000));
+    }
+
+    #[test]
+    fn drifted_clocks_carry_over_the_lead_only() {
+        let mut queue = RunQueue::new();
+        queue.push(entry(0, 1_000_000_000));
+        let near = queue.admit(
+            Vtime(995_000_000),
+            256,
+            Arrival::Ready,
+            Some(Vtime(990_000_000)),
+            0,
+        );
+        assert_eq!(near, Vtime(995_000_000));
+        let far = queue.admit(
+            Vtime(5_000_000_003),
+            256,
+            Arrival::Ready,
+            Some(Vtime(5_000_000_000)),
+            0,
+        );
+        assert_eq!(far, Vtime(1_000_000_003));
     }
 }

@@ -92,17 +92,21 @@ impl QueueView {
         self.slice_end_ns.store(run.slice_end_ns, Relaxed);
     }
 
-    /// Virtual time that a newcomer would have to beat in order to run here at once; `None` when no vCPU runs here.
-    pub fn frontier(&self, now_ns: u64) -> Option<Vtime> {
+    /// Virtual time that a newcomer would have to beat in order to run here at once, and the weight of the vCPU that runs here; `None`
+    /// when none does.
+    pub fn frontier(&self, now_ns: u64) -> Option<(Vtime, u32)> {
         let weight = self.run_weight.load(Relaxed);
         if weight == 0 {
             return None;
         }
         if self.waiting.load(Relaxed) != 0 {
-            return Some(Vtime(self.floor.load(Relaxed)));
+            return Some((Vtime(self.floor.load(Relaxed)), weight));
         }
         let ran_ns = now_ns.saturating_sub(self.run_since_ns.load(Relaxed));
-        Some(Vtime(self.run_vtime.load(Relaxed)).plus(virtual_ns(ran_ns, weight, &mut 0)))
+        Some((
+            Vtime(self.run_vtime.load(Relaxed)).plus(virtual_ns(ran_ns, weight, &mut 0)),
+            weight,
+        ))
     }
 }
 
@@ -296,7 +300,7 @@ impl<V: Schedulable> Scheduler<V> {
         arrival: Arrival,
         now_ns: u64,
     ) -> bool {
-        let lead = self.lead_if_moving(inner, target);
+        let from = self.floor_if_moving(inner, target);
         inner.ticket = inner.ticket.wrapping_add(1);
         inner.state = State::Queued;
         inner.last_cpu = target;
@@ -305,7 +309,7 @@ impl<V: Schedulable> Scheduler<V> {
         let ticket = inner.ticket;
         let vtime = inner.vtime;
         let kick = self.with_queue(target, |queue| {
-            let vtime = queue.admit(vtime, arrival, lead, now_ns);
+            let vtime = queue.admit(vtime, weight, arrival, from, now_ns);
             queue.push(Entry {
                 vcpu: Arc::clone(vcpu),
                 vtime,
@@ -320,14 +324,10 @@ impl<V: Schedulable> Scheduler<V> {
         kick
     }
 
-    /// How far the vCPU is ahead of the queue it leaves for `target`'s.
-    pub(super) fn lead_if_moving(&self, inner: &Inner, target: CpuId) -> Option<i64> {
+    /// The virtual clock of the queue the vCPU comes from, if that is not `target`'s.
+    fn floor_if_moving(&self, inner: &Inner, target: CpuId) -> Option<Vtime> {
         let from = inner.last_cpu;
-        (from != target).then(|| {
-            inner
-                .vtime
-                .ahead_of(Vtime(self.slot(from).view.floor.load(Relaxed)))
-        })
+        (from != target).then(|| Vtime(self.slot(from).view.floor.load(Relaxed)))
     }
 
     /// Takes a vCPU's entry out of its queue, if it is there and not in the hands of a CPU (whose ticket or state then is void).

@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
+use xen_abi::errno::Errno;
+
 use crate::ids::{CpuId, Domid, VcpuId};
 use crate::sched::*;
 
@@ -60,6 +62,7 @@ impl Machine {
     fn cpu_loop(&self, cpu: CpuId) {
         let mut current: Option<Arc<Worker>> = None;
         let mut slice_end_ns = 0;
+        race::always(|_| thread::yield_now());
         while !self.stop.load(SeqCst) {
             let kicked = self.kicked[cpu.0 as usize].swap(false, SeqCst);
             let blocked = current.as_ref().is_some_and(|worker| !worker.runnable());
@@ -115,21 +118,10 @@ impl Machine {
             let worker = &self.workers[(seed >> 8) as usize % self.workers.len()];
             let cpus = self.kicked.len() as u64;
             match seed % 16 {
-                0 => {
-                    let mask = CpuMask::only(CpuId(((seed >> 32) % cpus) as u32));
-                    let kick = self
-                        .sched
-                        .set_hard_affinity(worker, mask, self.now_ns())
-                        .unwrap();
-                    kick.iter().for_each(|cpu| self.kick(cpu));
-                }
-                1 => {
-                    let kick = self
-                        .sched
-                        .set_hard_affinity(worker, CpuMask::ALL, self.now_ns())
-                        .unwrap();
-                    kick.iter().for_each(|cpu| self.kick(cpu));
-                }
+                0 => self.pin(worker, CpuMask::only(CpuId(((seed >> 32) % cpus) as u32))),
+                1 => self.pin(worker, CpuMask::ALL),
+                3 if seed.is_multiple_of(5) => self.replace(worker),
+                4 if seed.is_multiple_of(5) => self.borrow_cpu(CpuId(((seed >> 32) % cpus) as u32)),
                 2 => {
                     worker.paused.store(true, SeqCst);
                     self.sched
@@ -150,6 +142,70 @@ impl Machine {
             if seed.is_multiple_of(32) {
                 thread::yield_now();
             }
+        }
+    }
+
+    fn kick_all(&self, cpus: CpuMask) {
+        cpus.iter().for_each(|cpu| self.kick(cpu));
+    }
+
+    fn pin(&self, worker: &Arc<Worker>, mask: CpuMask) {
+        match self.sched.set_hard_affinity(worker, mask, self.now_ns()) {
+            Ok(kick) => self.kick_all(kick),
+            Err(errno) => assert_eq!(errno, Errno::EINVAL),
+        }
+    }
+
+    /// Removes a vCPU, once it has stopped, and inserts it again.
+    fn replace(&self, worker: &Arc<Worker>) {
+        self.retry(|| match self.sched.remove(worker, self.now_ns()) {
+            Err(Errno::EBUSY) => {
+                worker
+                    .unit
+                    .running_on()
+                    .into_iter()
+                    .for_each(|cpu| self.kick(cpu));
+                false
+            }
+            gone => {
+                assert!(matches!(gone, Ok(_) | Err(Errno::ENOENT)));
+                true
+            }
+        });
+        match self.sched.insert(worker, self.now_ns()) {
+            Ok(kick) => kick.into_iter().for_each(|cpu| self.kick(cpu)),
+            Err(errno) => assert_eq!(errno, Errno::EEXIST),
+        }
+    }
+
+    /// Takes a CPU out of the pool and puts it back once it is free.
+    fn borrow_cpu(&self, cpu: CpuId) {
+        let Ok(kick) = self
+            .sched
+            .remove_cpu_from_pool(PoolId::ZERO, Some(cpu), self.now_ns())
+        else {
+            return;
+        };
+        self.kick_all(kick);
+        self.retry(|| {
+            match self
+                .sched
+                .add_cpu_to_pool(PoolId::ZERO, Some(cpu), self.now_ns())
+            {
+                Err(Errno::EADDRNOTAVAIL) => false,
+                added => {
+                    self.kick_all(added.unwrap());
+                    true
+                }
+            }
+        });
+    }
+
+    fn retry(&self, attempt: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !attempt() {
+            assert!(Instant::now() < deadline, "a CPU does not react");
+            thread::yield_now();
         }
     }
 
@@ -201,7 +257,9 @@ fn stress(cpus: u32, workers: u32, cap: u16) {
             .map(|seed| {
                 scope.spawn({
                     let (machine, posted) = (&machine, &posted);
-                    move || machine.disturb(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), posted, 6_000)
+                    move || {
+                        machine.disturb(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), posted, 20_000)
+                    }
                 })
             })
             .collect();

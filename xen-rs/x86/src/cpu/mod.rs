@@ -3,3 +3,5 @@
 pub mod instructions;
 pub mod percpu;
 pub mod tables;
+
+pub use percpu::stack_frame;

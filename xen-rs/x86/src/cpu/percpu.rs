@@ -87,3 +87,12 @@ pub fn all_cpus() -> &'static [&'static PerCpu] {
     // SAFETY: written once before any other CPU runs, read-only after.
     unsafe { ALL }
 }
+
+/// The caller's frame pointer and return address, saved at `frame_pointer`. The caller has checked that it lies on a stack.
+#[must_use]
+pub fn stack_frame(frame_pointer: u64) -> (u64, u64) {
+    let at = frame_pointer as *const [u64; 2];
+    // SAFETY: an aligned address on a mapped stack, below its top word; any bytes are a value.
+    let [next, caller] = unsafe { at.read() };
+    (next, caller)
+}

@@ -12,7 +12,8 @@ use super::{BuildError, PhysRange};
 /// Most vCPUs: APIC identifiers are 32 bits wide, but 4.20 has room for 128 vCPUs of a PVH domain.
 pub const VCPUS_MAX: u32 = 128;
 
-const HEADER_LEN: usize = 36;
+/// Bytes of the header that all tables start with.
+pub const HEADER_LEN: usize = 36;
 const RSDP_LEN: usize = 36;
 /// Bytes the first checksum of the RSDP covers.
 const RSDP_V1_LEN: usize = 20;

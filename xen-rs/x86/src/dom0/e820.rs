@@ -77,7 +77,8 @@ impl E820Entry {
 pub struct Dom0Map {
     /// The map dom0 sees, at most [`DOM0_ENTRIES_MAX`] entries.
     pub entries: Vec<E820Entry>,
-    /// Machine pages to give and identity-map to dom0, sorted; what [`Self::steal_acpi`] takes stays in here.
+    /// Machine pages to give and identity-map to dom0, sorted; what [`Self::steal_acpi`] takes stays in here. Below 1 MiB these are the
+    /// whole pages of RAM only: the rest of that area is firmware's, shared pages included, and is mapped like other reserved memory.
     pub ram: Vec<PhysRange>,
 }
 
@@ -125,7 +126,8 @@ impl Dom0Map {
             .map(|entry| entry.range)
     }
 
-    /// Turns `bytes` (rounded up to pages) of the highest RAM below 4 GiB and outside `taken` into ACPI memory.
+    /// Turns `bytes` (rounded up to pages) of the highest RAM below 4 GiB and outside `taken` into ACPI memory. `taken` is what still holds
+    /// something: the boot modules and the unpacked kernel.
     ///
     /// # Errors
     /// [`BuildError::NoRoom`].

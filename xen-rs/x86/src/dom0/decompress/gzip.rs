@@ -38,10 +38,14 @@ pub(super) fn unpack(data: &[u8], output: &mut [u8]) -> Result<usize, Why> {
     }
     let trailer = body.get(read..).unwrap_or(&[]);
     let unpacked = output.get(..written).unwrap_or(&[]);
-    match u32_at(trailer, 0) {
-        None => Err(CUT_SHORT),
-        Some(crc) if crc == crc32(unpacked) => Ok(written),
-        Some(_) => Err("its checksum does not match"),
+    let (crc, len) = u32_at(trailer, 0)
+        .zip(u32_at(trailer, 4))
+        .ok_or(CUT_SHORT)?;
+    // The length is stored modulo 2^32.
+    if crc == crc32(unpacked) && len == written as u32 {
+        Ok(written)
+    } else {
+        Err("its checksum does not match")
     }
 }
 

@@ -1,0 +1,91 @@
+//! The heap: small objects from an arena that grows by 2 MiB blocks of free frames, large ones straight from free frames.
+#![allow(unsafe_code, reason = "implements GlobalAlloc")]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr;
+
+use talc::TalcLock;
+use talc::source::Manual;
+use xen_core::ids::Mfn;
+use xen_core::memory::allocator::MAX_ORDER;
+use xen_x86::direct_map::BASE;
+use xen_x86::dom0::PhysRange;
+use xen_x86::machine::try_hv;
+
+/// Enough until the memory map is read.
+const EARLY_BYTES: usize = 512 << 10;
+/// From here on objects get frames of their own, which go back when they are freed.
+const LARGE: usize = 512 << 10;
+const GROWTH_ORDER: u32 = 9;
+
+struct Heap {
+    small: TalcLock<spin::Mutex<()>, Manual>,
+}
+
+#[global_allocator]
+static HEAP: Heap = Heap { small: TalcLock::new(Manual) };
+
+static mut EARLY: [u8; EARLY_BYTES] = [0; EARLY_BYTES];
+
+/// Makes the heap usable. First thing at boot.
+pub fn start() {
+    // SAFETY: called once by the boot CPU; the array is used for nothing else.
+    unsafe { HEAP.small.lock().claim(&raw mut EARLY as *mut u8, EARLY_BYTES) };
+}
+
+/// Adds RAM that was set aside for the heap.
+pub fn add(range: PhysRange) {
+    // SAFETY: the range lies in the direct map and belongs to the heap from now on.
+    unsafe { HEAP.small.lock().claim((BASE + range.start) as *mut u8, range.len() as usize) };
+}
+
+fn order_of(layout: &Layout) -> u32 {
+    let bytes = layout.size().max(layout.align()).next_power_of_two();
+    bytes.trailing_zeros().saturating_sub(12)
+}
+
+fn take_frames(order: u32) -> *mut u8 {
+    let frames = try_hv().filter(|_| order <= MAX_ORDER).and_then(|hv| hv.frames.lock().allocate(order));
+    frames.map_or(ptr::null_mut(), |first| (BASE + first.maddr().0) as *mut u8)
+}
+
+impl Heap {
+    fn small(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout has a size, as `GlobalAlloc` demands.
+        unsafe { self.small.lock().allocate(layout) }.map_or(ptr::null_mut(), |p| p.as_ptr())
+    }
+
+    fn grow(&self) -> bool {
+        let block = take_frames(GROWTH_ORDER);
+        // SAFETY: fresh frames that nobody else uses.
+        !block.is_null() && unsafe { self.small.lock().claim(block, 4096 << GROWTH_ORDER) }.is_some()
+    }
+}
+
+// SAFETY: blocks come from talc, or are whole frames taken from the allocator until they are given back.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.size() >= LARGE && try_hv().is_some() {
+            return take_frames(order_of(&layout));
+        }
+        let first = self.small(layout);
+        if first.is_null() && self.grow() { self.small(layout) } else { first }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let address = pointer as u64;
+        if layout.size() >= LARGE && address.is_multiple_of(4096) && is_large(address) {
+            if let Some(hv) = try_hv() {
+                hv.frames.lock().free(Mfn((address - BASE) >> 12), order_of(&layout));
+            }
+            return;
+        }
+        // SAFETY: the block came from `small` with this layout.
+        unsafe { self.small.lock().deallocate(pointer, layout) };
+    }
+}
+
+/// Large blocks made before the frames were known lie in the early array, outside the direct map.
+fn is_large(address: u64) -> bool {
+    address >= BASE
+}

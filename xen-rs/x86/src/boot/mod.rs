@@ -1,0 +1,7 @@
+//! From the loader's hand-over to a machine with memory, tables, clocks and all CPUs.
+
+pub mod acpi_tables;
+pub mod address_space;
+pub mod loader;
+pub mod memory;
+pub mod smp;

@@ -1,0 +1,58 @@
+//! Where the stubs of `cpu::tables` arrive.
+#![allow(unsafe_code, reason = "exports the symbol the stubs call")]
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use spin::Once;
+
+use super::{Source, local_apic};
+use crate::cpu::instructions;
+use crate::cpu::percpu::this_cpu;
+use crate::cpu::tables::TrapFrame;
+
+const NMI: u64 = 2;
+const GENERAL_PROTECTION: u64 = 13;
+const FIRST_INTERRUPT: u64 = 32;
+/// Positions in [`TrapFrame::registers`].
+const R10: usize = 5;
+const R11: usize = 4;
+
+/// What is done with a device interrupt; set once the machine is complete.
+static DEVICE_HANDLER: Once<fn(Source)> = Once::new();
+
+/// Installs the handler for device interrupts.
+pub fn set_device_handler(handler: fn(Source)) {
+    DEVICE_HANDLER.call_once(|| handler);
+}
+
+// SAFETY: the name is unique in the image; only the stubs call it.
+#[unsafe(no_mangle)]
+extern "C" fn interrupt_dispatch(frame: &mut TrapFrame) {
+    match frame.vector {
+        vector if vector >= FIRST_INTERRUPT => interrupt(vector as u8),
+        NMI => {}
+        // `rdmsr_safe` and `wrmsr_safe` leave the address of the instruction in r10 and where to go on in r11.
+        GENERAL_PROTECTION if frame.registers[R10] == frame.rip => frame.rip = frame.registers[R11],
+        _ => crate::panic::exception(frame),
+    }
+}
+
+fn interrupt(vector: u8) {
+    match vector {
+        local_apic::SPURIOUS_VECTOR => return,
+        // The per-CPU loop looks at timers and pending work on its own after every interrupt.
+        local_apic::TIMER_VECTOR | local_apic::KICK_VECTOR => {}
+        _ => {
+            let source = Source::from_word(this_cpu().vectors[usize::from(vector)].load(Relaxed));
+            if let (Some(handler), true) = (DEVICE_HANDLER.get(), source != Source::None) {
+                handler(source);
+            }
+        }
+    }
+    local_apic::end_of_interrupt();
+}
+
+/// Lets what is pending in; see [`instructions::interrupt_window`].
+pub fn take_pending() {
+    instructions::interrupt_window();
+}

@@ -1,0 +1,157 @@
+//! The order of boot.
+#![allow(unsafe_code, reason = "reads the loader's structures and hands the boot stack to the per-CPU record")]
+
+use alloc::string::ToString;
+use xen_core::cmdline::{Baud, Options, SerialPlace};
+use xen_core::console;
+use xen_core::hypervisor::Hypervisor;
+
+use crate::boot::acpi_tables::{self, Firmware};
+use crate::boot::address_space::ImageLayout;
+use crate::boot::loader::{self, BootInfo};
+use crate::boot::memory::{self, Memory};
+use crate::boot::smp::{self, Trampoline};
+use crate::cpu::instructions::{halt_forever, rsp, set_cr3};
+use crate::cpu::percpu::{PerCpu, STACK_SIZE, prepare_stack, this_cpu};
+use crate::cpu::tables;
+use crate::dom0::PhysRange;
+use crate::interrupts::{io_apic, local_apic};
+use crate::serial::{COM1, SERIAL};
+use crate::{host, machine, time};
+
+/// What the image passes on.
+pub struct Early {
+    /// eax at entry.
+    pub magic: u32,
+    /// ebx at entry.
+    pub info: u32,
+    /// Where the image's parts lie.
+    pub image: ImageLayout,
+    /// Start-up code of the other CPUs.
+    pub trampoline: Trampoline,
+    /// Adds RAM to the heap.
+    pub add_heap: fn(PhysRange),
+}
+
+/// A boot that cannot go on: says why and stops.
+fn fatal(why: &str) -> ! {
+    console::print(format_args!("****************************************"));
+    console::print(format_args!("Cannot boot: {why}"));
+    console::print(format_args!("****************************************"));
+    halt_forever()
+}
+
+/// The boot CPU, from the assembly to its scheduling loop.
+pub fn boot_cpu(early: Early) -> ! {
+    if early.magic != loader::MAGIC {
+        SERIAL.open(COM1, 115_200);
+        console::set_sink(&SERIAL);
+        fatal("not loaded by a Multiboot2 loader");
+    }
+    // SAFETY: the loader's ebx; nothing has been written to memory outside the image yet.
+    let boot = unsafe { loader::read(u64::from(early.info)) };
+    let boot = boot.unwrap_or_else(|why| fatal(why));
+    let options = Options::parse(&boot.cmdline);
+    open_console(&options);
+    banner(&boot, &options);
+    let memory = memory::init(&boot, &early.image, |available| dom0_pages(&options, available)).unwrap_or_else(|why| fatal(why));
+    (early.add_heap)(memory.heap);
+    print_map(&memory);
+    let firmware = boot.acpi_root.as_ref().ok_or("no ACPI tables").and_then(acpi_tables::read).unwrap_or_else(|why| fatal(why));
+    let boot_cpu = start_boot_cpu(&firmware);
+    let cpus = start_others(&options, &firmware, boot_cpu, early.trampoline, &memory);
+    fatal("end of the first step")
+}
+
+/// Any other CPU.
+pub fn other_cpu() -> ! {
+    // SAFETY: the tables map everything in use, as the boot CPU's do; the stack lies in the direct map.
+    unsafe { set_cr3(crate::boot::address_space::root()) };
+    tables::load(this_cpu());
+    local_apic::enable();
+    smp::report_and_wait();
+    halt_forever()
+}
+
+fn open_console(options: &Options) {
+    if let (true, Some(port)) = (options.console.com1, &options.com1) {
+        let base = match port.place {
+            SerialPlace::Base(base) => u16::try_from(base).unwrap_or(COM1),
+            _ => COM1,
+        };
+        let baud = match port.baud {
+            Baud::Rate(rate) => rate,
+            Baud::Auto => 115_200,
+        };
+        if SERIAL.open(base, baud) {
+            console::set_sink(&SERIAL);
+        }
+    }
+    console::set_levels(level_of(options.loglvl), level_of(options.guest_loglvl));
+}
+
+/// Messages of this many levels are shown: 0 none, 1 errors, up to 4 everything.
+fn level_of(threshold: xen_core::cmdline::LogThreshold) -> u8 {
+    threshold.upper
+}
+
+fn banner(boot: &BootInfo, options: &Options) {
+    console::print(format_args!("xen-rs {} (Xen 4.20 ABI)", env!("CARGO_PKG_VERSION")));
+    console::print(format_args!("Bootloader: {}", boot.loader));
+    console::print(format_args!("Command line: {}", boot.cmdline));
+    for note in &options.notes {
+        console::print(format_args!("{note}"));
+    }
+}
+
+fn dom0_pages(options: &Options, available: u64) -> u64 {
+    options.dom0_memory(available)
+}
+
+fn print_map(memory: &Memory) {
+    console::print(format_args!("RAM map:"));
+    for entry in &memory.host_map {
+        let what = match entry.kind.0 {
+            1 => "usable",
+            2 => "reserved",
+            3 => "ACPI data",
+            4 => "ACPI NVS",
+            _ => "unusable",
+        };
+        console::print(format_args!(" [{:016x}, {:016x}] ({what})", entry.range.start, entry.range.end - 1));
+    }
+    console::print(format_args!("System RAM: {}MB ({}kB)", memory.total_pages >> 8, memory.total_pages << 2));
+}
+
+fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
+    local_apic::detect();
+    let record = smp::boot_record();
+    let top = (rsp() | (STACK_SIZE - 1)) + 1;
+    // SAFETY: the boot stack, whose top word the assembly left free.
+    unsafe { prepare_stack(top, record) };
+    tables::load(record);
+    disable_pic();
+    local_apic::enable();
+    time::calibrate(firmware, |wait| local_apic::calibrate_timer(wait, time::CALIBRATION_MS));
+    io_apic::init(&firmware.io_apics);
+    record
+}
+
+/// Masks both 8259 controllers after moving their vectors away from the exceptions (Intel 8259A datasheet).
+fn disable_pic() {
+    use crate::cpu::instructions::port_out;
+    for (port, value) in [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1)] {
+        port_out(port, 1, value);
+    }
+    port_out(0x21, 1, 0xff);
+    port_out(0xa1, 1, 0xff);
+}
+
+fn start_others(options: &Options, firmware: &Firmware, boot: &'static PerCpu, mut trampoline: Trampoline, memory: &Memory) -> u32 {
+    let low = memory.host_map.iter().filter(|e| e.kind.0 == 1).map(|e| e.range.pages_inside()).find(|r| r.start < 0xa_0000 && r.len() >= 4096);
+    trampoline.page = low.map_or(0x8000, |r| r.end.min(0xa_0000) - 4096);
+    let limit = options.maxcpus.unwrap_or(u32::MAX);
+    smp::start(&firmware.processors, boot, limit, &trampoline);
+    crate::cpu::percpu::all_cpus().len() as u32
+}
+
