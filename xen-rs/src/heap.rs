@@ -44,9 +44,18 @@ fn order_of(layout: &Layout) -> u32 {
     bytes.trailing_zeros().saturating_sub(12)
 }
 
-fn take_frames(order: u32) -> *mut u8 {
-    let frames = try_hv().filter(|_| order <= MAX_ORDER).and_then(|hv| hv.frames.lock().allocate(order));
-    frames.map_or(ptr::null_mut(), |first| (BASE + first.maddr().0) as *mut u8)
+/// Whole pages for an object of this size.
+fn pages_of(layout: &Layout) -> u64 {
+    (layout.size() as u64).div_ceil(4096)
+}
+
+/// `pages` contiguous frames out of a free block of `1 << order`; the rest of the block stays free.
+fn take_frames(order: u32, pages: u64) -> *mut u8 {
+    let Some(hv) = try_hv().filter(|_| order <= MAX_ORDER) else { return ptr::null_mut() };
+    let mut frames = hv.frames.lock();
+    let Some(first) = frames.allocate(order) else { return ptr::null_mut() };
+    frames.add_range(Mfn(first.0 + pages), Mfn(first.0 + (1 << order)));
+    (BASE + first.maddr().0) as *mut u8
 }
 
 impl Heap {
@@ -56,7 +65,7 @@ impl Heap {
     }
 
     fn grow(&self) -> bool {
-        let block = take_frames(GROWTH_ORDER);
+        let block = take_frames(GROWTH_ORDER, 1 << GROWTH_ORDER);
         // SAFETY: fresh frames that nobody else uses.
         !block.is_null() && unsafe { self.small.lock().claim(block, 4096 << GROWTH_ORDER) }.is_some()
     }
@@ -66,7 +75,7 @@ impl Heap {
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() >= LARGE && try_hv().is_some() {
-            return take_frames(order_of(&layout));
+            return take_frames(order_of(&layout), pages_of(&layout));
         }
         let first = self.small(layout);
         if first.is_null() && self.grow() { self.small(layout) } else { first }
@@ -76,7 +85,8 @@ unsafe impl GlobalAlloc for Heap {
         let address = pointer as u64;
         if layout.size() >= LARGE && address.is_multiple_of(4096) && is_large(address) {
             if let Some(hv) = try_hv() {
-                hv.frames.lock().free(Mfn((address - BASE) >> 12), order_of(&layout));
+                let first = (address - BASE) >> 12;
+                hv.frames.lock().add_range(Mfn(first), Mfn(first + pages_of(&layout)));
             }
             return;
         }

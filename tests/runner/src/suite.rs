@@ -154,8 +154,9 @@ fn make_cd(
 }
 
 fn hypervisor_args(options: &Options, scenario: &Scenario) -> String {
+    // Pinned: without it dom0 on real Xen and several emulated processors (QEMU 7.2) often died with a wrong GS base.
     let reference = if options.is_reference {
-        "dom0=pvh "
+        "dom0=pvh dom0_vcpus_pin "
     } else {
         ""
     };

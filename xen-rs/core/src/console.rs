@@ -43,8 +43,27 @@ struct State {
     at_line_start: bool,
 }
 
-static STATE: Lock<State> =
-    Lock::new(Rank::Console, State { ring: [0; RING_SIZE], produced: 0, start: 0, sink: None, at_line_start: true });
+impl State {
+    const EMPTY: Self = Self { ring: [0; RING_SIZE], produced: 0, start: 0, sink: None, at_line_start: true };
+}
+
+#[cfg(not(test))]
+static CONSOLE: Lock<State> = Lock::new(Rank::Console, State::EMPTY);
+
+/// The console.
+#[cfg(not(test))]
+fn console() -> &'static Lock<State> {
+    &CONSOLE
+}
+
+/// Each test thread has its own, so that tests do not see what others print.
+#[cfg(test)]
+fn console() -> &'static Lock<State> {
+    std::thread_local!(static CONSOLE: &'static Lock<State> =
+        alloc::boxed::Box::leak(alloc::boxed::Box::new(Lock::new(Rank::Console, State::EMPTY))));
+    CONSOLE.with(|console| *console)
+}
+
 static LOG_LEVEL: AtomicU8 = AtomicU8::new(Level::Warning as u8);
 static GUEST_LEVEL: AtomicU8 = AtomicU8::new(Level::Error as u8);
 static GUEST_SECOND: AtomicU64 = AtomicU64::new(0);
@@ -52,7 +71,7 @@ static GUEST_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Sends everything from now on to `sink` as well.
 pub fn set_sink(sink: &'static dyn Sink) {
-    STATE.lock().sink = Some(sink);
+    console().lock().sink = Some(sink);
 }
 
 /// Sets the thresholds: messages of these levels (1 to 4) and below are shown, 0 shows none.
@@ -68,6 +87,10 @@ impl State {
             self.produced += 1;
         }
         self.start = self.start.max(self.produced.saturating_sub(RING_SIZE as u64));
+        self.put_to_sink(bytes);
+    }
+
+    fn put_to_sink(&mut self, bytes: &[u8]) {
         if let Some(sink) = self.sink {
             sink.put(bytes);
         }
@@ -106,7 +129,7 @@ impl Write for Prefixed<'_> {
 
 /// Prints a line of the hypervisor's own, whatever the level.
 pub fn print(text: fmt::Arguments<'_>) {
-    let mut state = STATE.lock();
+    let mut state = console().lock();
     if !state.at_line_start {
         state.put(b"\n");
     }
@@ -136,9 +159,14 @@ fn guest_may_print(now_ns: u64) -> bool {
     GUEST_COUNT.fetch_add(1, Ordering::Relaxed) < GUEST_MESSAGES_PER_SECOND
 }
 
-/// Passes on bytes that dom0 writes to the console, without a prefix.
+/// Passes on bytes that dom0 writes to the console, without a prefix, and keeps them in the ring (`console_to_ring`).
 pub fn put_raw(bytes: &[u8]) {
-    STATE.lock().put(bytes);
+    console().lock().put(bytes);
+}
+
+/// The same without the ring, which then has more room for the hypervisor's own messages.
+pub fn put_to_sink(bytes: &[u8]) {
+    console().lock().put_to_sink(bytes);
 }
 
 /// Passes on a line that a guest other than dom0 writes, with its number in front and unprintable bytes replaced.
@@ -146,7 +174,7 @@ pub fn put_guest_line(domid: u16, now_ns: u64, bytes: &[u8]) {
     if !guest_may_print(now_ns) {
         return;
     }
-    let mut state = STATE.lock();
+    let mut state = console().lock();
     if !state.at_line_start {
         state.put(b"\n");
     }
@@ -162,7 +190,7 @@ pub fn put_guest_line(domid: u16, now_ns: u64, bytes: &[u8]) {
 /// the byte after the last one.
 #[must_use]
 pub fn read(from: u64, into: &mut [u8]) -> (usize, u64) {
-    let state = STATE.lock();
+    let state = console().lock();
     let from = from.clamp(state.start, state.produced);
     let len = into.len().min((state.produced - from) as usize);
     for (offset, byte) in into[..len].iter_mut().enumerate() {
@@ -173,13 +201,13 @@ pub fn read(from: u64, into: &mut [u8]) -> (usize, u64) {
 
 /// Forgets everything written so far, as `xl dmesg -c` does.
 pub fn clear() {
-    let mut state = STATE.lock();
+    let mut state = console().lock();
     state.start = state.produced;
 }
 
 /// Lets a dying machine print even if a lock holder will never come back.
 pub fn print_while_dying(text: fmt::Arguments<'_>) {
-    if let Some(mut state) = (0..1_000_000).find_map(|_| STATE.try_lock()) {
+    if let Some(mut state) = (0..1_000_000).find_map(|_| console().try_lock()) {
         // Writing to the ring cannot fail.
         let _ = writeln!(Prefixed { state: &mut state, prefix: format_args!("(XEN) ") }, "{text}");
     }

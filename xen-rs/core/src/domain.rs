@@ -14,7 +14,7 @@ use xen_abi::hvm::e820::E820Entry;
 use crate::evtchn::EventChannels;
 use crate::grant::GrantTable;
 use crate::hal::DomainArch;
-use crate::ids::{Domid, Mfn, VcpuId};
+use crate::ids::{Domid, Gfn, Mfn, VcpuId};
 use crate::lock::{Lock, Rank, RwLock};
 use crate::p2m::P2m;
 use crate::sched::DomainShare;
@@ -147,6 +147,8 @@ pub struct Domain {
     pub memory_map: Lock<Vec<E820Entry>>,
     /// Frame of `shared_info`.
     pub shared_info: Mfn,
+    /// Where the guest sees that frame, if it mapped it.
+    pub shared_info_at: Lock<Option<Gfn>>,
     /// The guest runs 32-bit code as far as shared structures are concerned.
     pub is_32bit: AtomicBool,
     /// `domctl settimeoffset`, seconds.
@@ -164,10 +166,14 @@ pub struct Domain {
 /// Progress of restartable toolstack operations.
 #[derive(Default)]
 pub struct Control {
-    /// Where taking the p2m apart goes on.
-    pub dismantle_at: u64,
-    /// Stage of destruction.
-    pub stage: u8,
+    /// An operation that keeps others out is going on.
+    pub busy: bool,
+    /// `domctl setdebugging`.
+    pub debugged: bool,
+    /// The toolstack has let the domain run once: what only a new domain may be told is settled.
+    pub creation_finished: bool,
+    /// How far the destruction has come.
+    pub teardown: Option<crate::hypervisor::Teardown>,
 }
 
 /// Everything [`Domain::new`] needs.
@@ -226,6 +232,7 @@ impl Domain {
             params: Lock::new(Rank::Values, params),
             memory_map: Lock::new(Rank::Values, Vec::new()),
             shared_info: parts.shared_info,
+            shared_info_at: Lock::new(Rank::Areas, None),
             is_32bit: AtomicBool::new(false),
             time_offset_s: Lock::new(Rank::Values, 0),
             suspend_port: AtomicU32::new(0),

@@ -14,12 +14,17 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use xen_abi::errno::Errno;
+use xen_abi::physdev::PhysdevPciDevice;
+use xen_abi::xen::Dom0VgaConsoleInfo;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::cmdline::Options;
 use crate::domain::{Domain, DomainConfig};
 use crate::fake::{FakeMachine, FakeMemory};
-use crate::hal::{Arch, DomainArch, HostInfo, NewDomain, Restart, SerialisedPolicy, VcpuArch};
+use crate::hal::{
+    Arch, CpuIdentity, DomainArch, HostInfo, NewDomain, PciNews, Restart, SerialisedPolicy,
+    VcpuArch,
+};
 use crate::hypercall::{Call, LinearMemory, Outcome, Width, dispatch};
 use crate::hypervisor::{CreateDomain, Hypervisor};
 use crate::ids::{CpuId, Domid, Gfn, Gpa, GuestAddr, Mfn, PAGE_SIZE, VcpuId};
@@ -50,6 +55,7 @@ pub struct FakeArch {
     flushes: AtomicU32,
     restarts: Mutex<Vec<Restart>>,
     debug_keys: Mutex<Vec<u8>>,
+    screen: Mutex<Option<Dom0VgaConsoleInfo>>,
 }
 
 impl FakeArch {
@@ -63,6 +69,11 @@ impl FakeArch {
     #[must_use]
     pub fn restarts(&self) -> Vec<Restart> {
         lock(&self.restarts).clone()
+    }
+
+    /// Chooses what [`Arch::dom0_screen`] says.
+    pub fn set_screen(&self, screen: Dom0VgaConsoleInfo) {
+        *lock(&self.screen) = Some(screen);
     }
 
     /// Debug keys pressed, oldest first.
@@ -80,6 +91,7 @@ impl Arch for FakeArch {
             context: Mutex::default(),
             tsc: Mutex::default(),
             ports: Mutex::default(),
+            pci_news: Mutex::default(),
         }))
     }
 
@@ -110,6 +122,25 @@ impl Arch for FakeArch {
         lock(&self.debug_keys).push(key);
         key.is_ascii_alphabetic()
     }
+
+    /// CPU 0 is known, the others are not.
+    fn cpu_identity(&self, cpu: CpuId) -> Option<CpuIdentity> {
+        (cpu == CpuId(0)).then_some(CpuIdentity {
+            apic_id: 4,
+            acpi_id: 7,
+            vendor: *b"AuthenticAMD",
+            family: 0x19,
+            model: 0x61,
+            stepping: 2,
+            signature: 0xa6_0f12,
+            microcode_platform: 0,
+            microcode_revision: 0xa60_1206,
+        })
+    }
+
+    fn dom0_screen(&self) -> Option<Dom0VgaConsoleInfo> {
+        *lock(&self.screen)
+    }
 }
 
 /// A domain's machine-specific half that stores what it is given.
@@ -120,6 +151,7 @@ pub struct FakeDomainArch {
     context: Mutex<Vec<u8>>,
     tsc: Mutex<(u32, u64, u32, u32)>,
     ports: Mutex<Vec<(u32, u32, bool)>>,
+    pci_news: Mutex<Vec<(PciNews, u8)>>,
 }
 
 impl FakeDomainArch {
@@ -127,6 +159,12 @@ impl FakeDomainArch {
     #[must_use]
     pub fn permitted_ports(&self) -> Vec<(u32, u32, bool)> {
         lock(&self.ports).clone()
+    }
+
+    /// Calls of [`DomainArch::pci_news`] with the function's number on its bus, oldest first.
+    #[must_use]
+    pub fn pci_news(&self) -> Vec<(PciNews, u8)> {
+        lock(&self.pci_news).clone()
     }
 }
 
@@ -195,6 +233,16 @@ impl DomainArch for FakeDomainArch {
 
     fn pci_device_exists(&self, segment: u16, bus: u8, devfn: u8) -> bool {
         (segment, bus, devfn) == (0, 0, 8)
+    }
+
+    fn pci_news(
+        &self,
+        _domain: &Domain,
+        news: PciNews,
+        device: PhysdevPciDevice,
+    ) -> Result<(), Errno> {
+        lock(&self.pci_news).push((news, device.devfn));
+        Ok(())
     }
 
     fn dump(&self, _domain: &Domain) {}
@@ -434,7 +482,10 @@ impl Fake {
         }
         domain.tool_pauses.store(0, SeqCst);
         self.hv.unpause_domain(&domain);
-        domain.vcpus().iter().for_each(|vcpu| self.hv.bring_up(vcpu));
+        domain
+            .vcpus()
+            .iter()
+            .for_each(|vcpu| self.hv.bring_up(vcpu));
         self.machine.take_kicks();
         domain
     }
@@ -560,12 +611,7 @@ impl Fake {
     ///
     /// # Errors
     /// The handler's.
-    pub fn call(
-        &self,
-        domain: &Arc<Domain>,
-        number: u32,
-        args: &[u64],
-    ) -> Result<Outcome, Errno> {
+    pub fn call(&self, domain: &Arc<Domain>, number: u32, args: &[u64]) -> Result<Outcome, Errno> {
         self.call_by(domain, 0, Width::Bits64, number, args)
     }
 
@@ -618,7 +664,10 @@ mod tests {
         let guest = fake.domain(2);
         assert_eq!((dom0.id, guest.id), (Domid(0), Domid(1)));
         fake.put(&guest, 2 * GUEST_PAGE - 4, &[1u8, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(fake.get::<u64>(&guest, 2 * GUEST_PAGE - 4), 0x0807_0605_0403_0201);
+        assert_eq!(
+            fake.get::<u64>(&guest, 2 * GUEST_PAGE - 4),
+            0x0807_0605_0403_0201
+        );
         assert_eq!(fake.get::<u64>(&dom0, 2 * GUEST_PAGE - 4), 0);
         fake.run(&guest, 1);
         let cpu = fake.run(&dom0, 0);

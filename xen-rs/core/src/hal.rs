@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 
 use xen_abi::errno::Errno;
+use xen_abi::physdev::PhysdevPciDevice;
 
 use crate::domain::Domain;
 use crate::ids::{CpuId, Domid, Gpa, Maddr, Mfn, VcpuId};
@@ -124,6 +125,48 @@ pub trait Arch: Send + Sync {
     fn machine_restart(&self, reason: Restart);
     /// The console key `xl debug-keys` sends; `true` if it is known here.
     fn debug_key(&self, key: u8) -> bool;
+    /// Who an online CPU is (`XENPF_get_cpuinfo` and its like), if that was looked up.
+    fn cpu_identity(&self, _cpu: CpuId) -> Option<CpuIdentity> {
+        None
+    }
+    /// The screen that dom0 may use, if the hypervisor knows of one (`XENPF_get_dom0_console`).
+    fn dom0_screen(&self) -> Option<xen_abi::xen::Dom0VgaConsoleInfo> {
+        None
+    }
+}
+
+/// Numbers and model of a CPU.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct CpuIdentity {
+    /// Local APIC identifier.
+    pub apic_id: u32,
+    /// Processor identifier in the MADT.
+    pub acpi_id: u32,
+    /// Vendor, as CPUID leaf 0 spells it.
+    pub vendor: [u8; 12],
+    /// Family, extended family included.
+    pub family: u32,
+    /// Model, extended model included.
+    pub model: u32,
+    /// Stepping.
+    pub stepping: u32,
+    /// EAX of CPUID leaf 1.
+    pub signature: u32,
+    /// Platform flags of the microcode (Intel), as a bit mask.
+    pub microcode_platform: u32,
+    /// Microcode revision.
+    pub microcode_revision: u32,
+}
+
+/// What dom0 tells about a PCI function.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum PciNews {
+    /// It appeared, by hotplug or as a virtual function.
+    Appeared,
+    /// It is gone.
+    Vanished,
+    /// It was reset.
+    Reset,
 }
 
 /// What the machine does next.
@@ -185,6 +228,13 @@ pub trait DomainArch: Any + Send + Sync {
     fn permit_ports(&self, first: u32, count: u32, allow: bool) -> Result<(), Errno>;
     /// What `PHYSDEVOP_pci_device_add` and friends need: whether the device is known to the domain's PCI model.
     fn pci_device_exists(&self, segment: u16, bus: u8, devfn: u8) -> bool;
+    /// Makes the domain's PCI model follow what happened to a function.
+    ///
+    /// # Errors
+    /// `ENODEV` if nothing is there, `EOPNOTSUPP` if the model cannot follow.
+    fn pci_news(&self, _domain: &Domain, _news: PciNews, _device: PhysdevPciDevice) -> Result<(), Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
     /// Prints state for a debug key.
     fn dump(&self, domain: &Domain);
 }
@@ -205,7 +255,7 @@ pub trait VcpuArch: Any + Send + Sync {
     fn timer_expired(&self, now_ns: u64);
     /// Sets the state that `vcpu_hvm_context` describes (`VCPUOP_initialise`); the vCPU stays down.
     fn initialise(&self, context: &[u8]) -> Result<(), Errno>;
-    /// Whether the vCPU was ever given a state to run from.
+    /// Whether the vCPU was ever given a state to run from. Any CPU may ask at any time: this never waits for a vCPU that runs.
     fn is_initialised(&self) -> bool;
     /// Puts the vCPU back to its reset state (`VCPUOP_initialise` failed, soft reset).
     fn reset(&self);

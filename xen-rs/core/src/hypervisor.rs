@@ -1,5 +1,7 @@
 //! The machine's one hypervisor: domains, memory, scheduling and time, tied together.
 
+mod debug_keys;
+mod destroy;
 mod events;
 mod lifecycle;
 mod pages;
@@ -23,6 +25,7 @@ use crate::sched::{CpuMask, Policy, Scheduler};
 use crate::timer::TimerQueue;
 use crate::vcpu::Vcpu;
 
+pub use destroy::Teardown;
 pub use lifecycle::CreateDomain;
 pub use pages::{FrameTables, GuestPage};
 

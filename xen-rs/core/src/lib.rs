@@ -14,6 +14,7 @@ pub mod fake;
 pub mod fake_hv;
 pub mod cmdline;
 pub mod console;
+pub mod console_input;
 pub mod evtchn;
 pub mod grant;
 pub mod hal;

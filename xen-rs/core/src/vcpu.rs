@@ -32,13 +32,51 @@ pub struct Timers {
     pub period_ns: u64,
     /// Time-out of `SCHEDOP_poll`.
     pub poll_ns: u64,
+    /// The domain's `SCHEDOP_watchdog` timers, kept by vCPU 0.
+    pub watchdogs: [Watchdog; 2],
     /// CPU whose queue holds the vCPU's slot armed.
     pub armed_on: Option<CpuId>,
+    /// The vCPU has given its slots back.
+    pub retired: bool,
+}
+
+/// One of a domain's watchdogs.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Watchdog {
+    /// Not in use.
+    Free,
+    /// Shuts the domain down at this time; `u64::MAX` once it has.
+    At(u64),
+}
+
+impl Watchdog {
+    /// When it expires.
+    #[must_use]
+    pub const fn deadline_ns(self) -> u64 {
+        match self {
+            Self::Free => u64::MAX,
+            Self::At(deadline_ns) => deadline_ns,
+        }
+    }
 }
 
 impl Timers {
-    const OFF: Self =
-        Self { singleshot_ns: u64::MAX, periodic_ns: u64::MAX, period_ns: 0, poll_ns: u64::MAX, armed_on: None };
+    const OFF: Self = Self {
+        singleshot_ns: u64::MAX,
+        periodic_ns: u64::MAX,
+        period_ns: 0,
+        poll_ns: u64::MAX,
+        watchdogs: [Watchdog::Free; 2],
+        armed_on: None,
+        retired: false,
+    };
+
+    /// The earliest of them.
+    #[must_use]
+    pub fn earliest_ns(&self) -> u64 {
+        let watchdogs = self.watchdogs.map(Watchdog::deadline_ns);
+        self.singleshot_ns.min(self.periodic_ns).min(self.poll_ns).min(watchdogs[0]).min(watchdogs[1])
+    }
 }
 
 /// A range of guest memory, at most two pieces where it crosses a page.

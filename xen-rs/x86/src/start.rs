@@ -60,7 +60,13 @@ pub fn boot_cpu(early: Early) -> ! {
     let firmware = boot.acpi_root.as_ref().ok_or("no ACPI tables").and_then(acpi_tables::read).unwrap_or_else(|why| fatal(why));
     let boot_cpu = start_boot_cpu(&firmware);
     let cpus = start_others(&options, &firmware, boot_cpu, early.trampoline, &memory);
-    fatal("end of the first step")
+    let host_map = memory.host_map.clone();
+    let dom0_map = memory.dom0.clone();
+    let hv = make_hypervisor(&boot, options, memory, cpus);
+    crate::run::enable_virtualisation().unwrap_or_else(|why| fatal(why));
+    crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map).unwrap_or_else(|why| fatal(&why));
+    smp::release();
+    crate::run::per_cpu_loop()
 }
 
 /// Any other CPU.
@@ -70,7 +76,10 @@ pub fn other_cpu() -> ! {
     tables::load(this_cpu());
     local_apic::enable();
     smp::report_and_wait();
-    halt_forever()
+    if let Err(why) = crate::run::enable_virtualisation() {
+        fatal(why);
+    }
+    crate::run::per_cpu_loop()
 }
 
 fn open_console(options: &Options) {
@@ -155,3 +164,16 @@ fn start_others(options: &Options, firmware: &Firmware, boot: &'static PerCpu, m
     crate::cpu::percpu::all_cpus().len() as u32
 }
 
+fn make_hypervisor(boot: &BootInfo, options: Options, memory: Memory, cpus: u32) -> &'static Hypervisor {
+    let host = host::info(&memory, cpus, boot.cmdline.to_string());
+    let hv = Hypervisor::new(
+        &crate::direct_map::DIRECT_MAP,
+        &machine::MACHINE,
+        &crate::arch::ARCH,
+        host,
+        options,
+        memory.table,
+        memory.free,
+    );
+    machine::install(hv)
+}

@@ -148,6 +148,13 @@ pub fn ticks_of_ns(ns: u64) -> u64 {
     (u128::from(ns) * u128::from(KHZ.load(Relaxed)) / 1_000_000) as u64
 }
 
+/// Nanoseconds in TSC ticks.
+#[must_use]
+pub fn ns_of_ticks(ticks: u64) -> u64 {
+    let ns = u128::from(ticks) * 1_000_000 / u128::from(KHZ.load(Relaxed).max(1));
+    u64::try_from(ns).unwrap_or(u64::MAX)
+}
+
 /// TSC frequency.
 #[must_use]
 pub fn tsc_khz() -> u32 {

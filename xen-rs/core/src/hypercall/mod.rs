@@ -3,10 +3,30 @@
 //! A row carries the right that its caller needs; [`dispatch`] checks it before the handler runs, so that no handler can forget. The same
 //! rows print `docs/hypercalls.md`.
 
+pub mod bitmap;
 pub mod call;
+pub mod domctl;
+pub mod framed;
+pub mod policy;
+pub mod sysctl;
+pub mod document;
+pub mod xen_version;
+pub mod vm_assist;
+pub mod vcpu_op;
+pub mod set_timer_op;
+pub mod sched_op;
+pub mod multicall;
+pub mod hvm_op;
+pub mod event_channel_op;
+pub mod console_io;
+pub mod grant_table_op;
+pub mod memory_op;
+pub mod physdev_op;
+pub mod platform_op;
 pub mod rows;
 
 pub use call::{Call, LinearMemory, Outcome, Width};
+pub use document::document;
 use xen_abi::errno::Errno;
 
 /// Who may use a row.

@@ -58,7 +58,7 @@ impl Hypervisor {
     pub fn wake(&self, domain: &Arc<Domain>, wake: Wake) {
         for id in wake.pollers {
             if let Some(vcpu) = domain.vcpu(id) {
-                self.unblock(vcpu, POLLING | BLOCKED);
+                self.unblock(vcpu, POLLING);
             }
         }
         for id in wake.upcalls {
@@ -77,8 +77,14 @@ impl Hypervisor {
         self.notice(vcpu);
     }
 
-    /// Something happened to the vCPU that it must look at: wakes it, or makes its CPU leave the guest.
+    /// Something happened to the vCPU that it must look at: wakes it, also from `SCHEDOP_poll`, or makes its CPU leave the guest. Takes
+    /// the lock of the domain's event channels if the vCPU polls.
     pub fn notice(&self, vcpu: &Arc<Vcpu>) {
+        if vcpu.flags.load(SeqCst) & POLLING != 0
+            && let Some(domain) = vcpu.domain()
+        {
+            self.end_poll(&domain, vcpu);
+        }
         if !self.unblock(vcpu, BLOCKED)
             && let Some(cpu) = self.scheduler.is_running_on(vcpu)
             && cpu != self.machine.this_cpu()
@@ -103,8 +109,43 @@ impl Hypervisor {
         }
     }
 
-    /// The end of a `SCHEDOP_poll`, whatever ended it.
-    pub fn end_poll(&self, domain: &Domain, vcpu: &Vcpu) {
-        domain.events.lock().end_poll(vcpu.id);
+    /// Begins a `SCHEDOP_poll` of the running vCPU: it stops at the next schedule, unless something waits for it already. `true` if it polls.
+    ///
+    /// # Errors
+    /// Those of [`crate::evtchn::EventChannels::begin_poll`].
+    pub fn begin_poll(&self, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, ports: &[u32]) -> Result<bool, Errno> {
+        {
+            let mut events = domain.events.lock();
+            if !events.begin_poll(self.memory, vcpu.id, ports)? {
+                return Ok(false);
+            }
+            // Under the same lock as the registration, so that whoever ends the poll sees both or neither.
+            vcpu.flags.fetch_or(POLLING, SeqCst);
+        }
+        // Looked at after the flag was set, as in `block_current`.
+        if self.has_deliverable_event(domain, vcpu) {
+            self.end_poll(domain, vcpu);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// The end of a `SCHEDOP_poll` that no polled port ended: a time-out, or something else that wants the vCPU to run.
+    pub fn end_poll(&self, domain: &Domain, vcpu: &Arc<Vcpu>) {
+        let was_polling = {
+            let mut events = domain.events.lock();
+            events.end_poll(vcpu.id);
+            vcpu.flags.fetch_and(!POLLING, SeqCst) & POLLING != 0
+        };
+        if was_polling {
+            self.wake_vcpu(vcpu);
+        }
+    }
+
+    /// Whether the vCPU would take an interrupt or an event upcall if it ran now.
+    #[must_use]
+    pub fn has_deliverable_event(&self, domain: &Domain, vcpu: &Vcpu) -> bool {
+        let upcall = domain.callback_vector.load(SeqCst) != 0 && domain.events.lock().is_upcall_pending(self.memory, vcpu.id);
+        upcall || vcpu.arch.has_deliverable_interrupt()
     }
 }

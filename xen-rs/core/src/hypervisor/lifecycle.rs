@@ -8,7 +8,7 @@ use xen_abi::errno::Errno;
 use xen_abi::xen::VIRQ_DOM_EXC;
 
 use super::{Hypervisor, VcpuName};
-use crate::domain::{Domain, DomainConfig, DomainParts, Life};
+use crate::domain::{Domain, DomainConfig, DomainParts, Life, NO_SHUTDOWN_CODE};
 use crate::evtchn::EventChannels;
 use crate::grant::GrantTable;
 use crate::hal::{NewDomain, Restart};
@@ -137,7 +137,7 @@ impl Hypervisor {
             domain.events.lock().set_vcpu_info(id, info);
             self.publish_time(domain, &vcpu);
         }
-        self.scheduler.insert(&vcpu, self.now_ns())?;
+        self.scheduler.insert(&vcpu, self.now_ns()).inspect_err(|_| self.discard_vcpu(&vcpu))?;
         Ok(vcpu)
     }
 
@@ -155,6 +155,7 @@ impl Hypervisor {
                 Err(_) => break,
             }
         }
+        vcpu.timers.lock().retired = true;
         for (queue, slot) in self.timer_queues().iter().zip(&vcpu.timer_slots) {
             queue.lock().remove_slot(*slot);
         }
@@ -165,7 +166,11 @@ impl Hypervisor {
         if domain.is_shut_down.swap(true, SeqCst) {
             return;
         }
-        domain.shutdown_code.store(reason, SeqCst);
+        // `SCHEDOP_shutdown_code` may have said more than who calls here knows.
+        let reason = match domain.shutdown_code.compare_exchange(NO_SHUTDOWN_CODE, reason, SeqCst, SeqCst) {
+            Ok(_) => reason,
+            Err(recorded) => recorded,
+        };
         domain.pause.set_stopped(true);
         for vcpu in domain.vcpus() {
             if let Some(cpu) = self.scheduler.sleep(vcpu, self.now_ns()) {

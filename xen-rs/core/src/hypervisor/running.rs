@@ -56,6 +56,18 @@ impl Hypervisor {
         }
     }
 
+    /// The running vCPU waits for an event (`SCHEDOP_block`, `HLT`). `true`: the caller gives the CPU up. `false`: something waits for the
+    /// vCPU already and it goes on.
+    pub fn block_current(&self, domain: &Domain, vcpu: &Arc<Vcpu>) -> bool {
+        vcpu.flags.fetch_or(BLOCKED, SeqCst);
+        // Looked at after the flag was set: who made something pending before this look did so without seeing the flag.
+        if self.has_deliverable_event(domain, vcpu) {
+            vcpu.flags.fetch_and(!BLOCKED, SeqCst);
+            return false;
+        }
+        vcpu.flags.load(SeqCst) & BLOCKED != 0
+    }
+
     /// Brings a vCPU online.
     pub fn bring_up(&self, vcpu: &Arc<Vcpu>) {
         if vcpu.flags.fetch_and(!(DOWN | BLOCKED), SeqCst) & DOWN != 0 {

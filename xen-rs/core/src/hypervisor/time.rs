@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 use super::Hypervisor;
 use crate::domain::Domain;
 use crate::ids::{CpuId, Maddr};
-use crate::vcpu::{POLLING, Vcpu};
+use crate::vcpu::{Vcpu, Watchdog};
 
 /// Offset of `vcpu_time_info` in `vcpu_info`, both widths (xen/include/public/xen.h).
 const TIME_OFFSET: u64 = 32;
@@ -24,7 +24,10 @@ impl Hypervisor {
     pub fn rearm_timers(&self, vcpu: &Vcpu) {
         let here = self.machine.this_cpu();
         let mut timers = vcpu.timers.lock();
-        let deadline = timers.singleshot_ns.min(timers.periodic_ns).min(timers.poll_ns).min(vcpu.arch.timer_deadline_ns());
+        if timers.retired {
+            return;
+        }
+        let deadline = timers.earliest_ns().min(vcpu.arch.timer_deadline_ns());
         if let Some(elsewhere) = timers.armed_on.filter(|&cpu| cpu != here) {
             self.queue(elsewhere).lock().cancel(vcpu.timer_slots[elsewhere.0 as usize]);
         }
@@ -64,7 +67,7 @@ impl Hypervisor {
     }
 
     fn vcpu_timers_expired(&self, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, now_ns: u64) {
-        let (tick, poll_over) = {
+        let (tick, poll_over, watchdog) = {
             let mut timers = vcpu.timers.lock();
             timers.armed_on = None;
             let singleshot = timers.singleshot_ns <= now_ns;
@@ -80,14 +83,23 @@ impl Hypervisor {
             if poll_over {
                 timers.poll_ns = u64::MAX;
             }
-            (singleshot || periodic, poll_over)
+            let mut watchdog = false;
+            for timer in &mut timers.watchdogs {
+                if timer.deadline_ns() <= now_ns {
+                    *timer = Watchdog::At(u64::MAX);
+                    watchdog = true;
+                }
+            }
+            (singleshot || periodic, poll_over, watchdog)
         };
         if tick {
             self.raise_virq(domain, vcpu.id, VIRQ_TIMER);
         }
         if poll_over {
             self.end_poll(domain, vcpu);
-            self.unblock(vcpu, POLLING);
+        }
+        if watchdog && !domain.is_dying() {
+            self.shutdown_domain(domain, xen_abi::sched::SHUTDOWN_WATCHDOG as u8);
         }
         if vcpu.arch.timer_deadline_ns() <= now_ns {
             vcpu.arch.timer_expired(now_ns);
@@ -122,14 +134,18 @@ impl Hypervisor {
         }
     }
 
-    /// Writes the wall clock into the domain's `shared_info`.
+    /// Writes the wall clock into the domain's `shared_info`, unless the domain is dying: the page goes away then.
     pub fn publish_wallclock(&self, domain: &Domain) {
+        // Held to the end: destruction takes it before it frees the page.
+        let offset = domain.time_offset_s.lock();
+        if domain.is_dying() {
+            return;
+        }
         let wide = !domain.is_32bit.load(core::sync::atomic::Ordering::SeqCst);
         let base = domain.shared_info.maddr().0;
         let (version_at, high_at) = if wide { (base + 3072, base + 3084) } else { (base + 2304, base + 2332) };
         let utc_ns = self.wallclock_ns.load(core::sync::atomic::Ordering::SeqCst);
-        let offset = *domain.time_offset_s.lock();
-        let seconds = (utc_ns / 1_000_000_000).wrapping_add_signed(offset);
+        let seconds = (utc_ns / 1_000_000_000).wrapping_add_signed(*offset);
         let version = self.memory.load_u32(Maddr(version_at)).wrapping_add(1) | 1;
         self.memory.store_u32(Maddr(version_at), version);
         self.memory.store_u32(Maddr(version_at + 4), seconds as u32);

@@ -23,6 +23,8 @@ pub struct P2m {
     /// Tables unlinked while translation caches may know them.
     retired: Vec<Mfn>,
     highest: u64,
+    /// The tables were taken away: nothing is mapped, nothing can be.
+    sealed: bool,
 }
 
 /// A hit in the map.
@@ -40,7 +42,7 @@ impl P2m {
     /// An empty map whose root is a zeroed frame.
     #[must_use]
     pub const fn new(root: Mfn, memory: &'static dyn MachineMemory) -> Self {
-        Self { table: PageTable::new(root), memory, retired: Vec::new(), highest: 0 }
+        Self { table: PageTable::new(root), memory, retired: Vec::new(), highest: 0, sealed: false }
     }
 
     /// The root frame, for the hardware.
@@ -58,7 +60,7 @@ impl P2m {
     /// What stands behind `gfn`.
     #[must_use]
     pub fn lookup(&self, gfn: Gfn) -> Option<Mapping> {
-        if gfn.0 >= GFN_LIMIT {
+        if gfn.0 >= GFN_LIMIT || self.sealed {
             return None;
         }
         let found = self.table.walk(self.memory, gfn.0);
@@ -70,6 +72,9 @@ impl P2m {
 
     /// Maps one 4 KiB page and returns what was there.
     pub fn set(&mut self, tables: &mut dyn TableFrames, gfn: Gfn, entry: P2mEntry) -> Result<Option<P2mEntry>, OutOfTables> {
+        if self.sealed {
+            return Err(OutOfTables);
+        }
         let before = self.table.map(self.memory, tables, gfn.0, 0, entry)?;
         self.highest = self.highest.max(gfn.0);
         Ok(leaf_of(before))
@@ -77,6 +82,9 @@ impl P2m {
 
     /// Maps `1 << order` pages (order 9 or 18, aligned) as one entry if nothing but empty tables is in the way; `Ok(false)` if something is.
     pub fn set_large(&mut self, tables: &mut dyn TableFrames, gfn: Gfn, order: u32, entry: P2mEntry) -> Result<bool, OutOfTables> {
+        if self.sealed {
+            return Err(OutOfTables);
+        }
         let level = order / 9;
         let found = self.table.walk(self.memory, gfn.0);
         let free = match found.entry {
@@ -106,7 +114,7 @@ impl P2m {
 
     /// Unmaps one 4 KiB page and returns what was there.
     pub fn remove(&mut self, tables: &mut dyn TableFrames, gfn: Gfn) -> Result<Option<P2mEntry>, OutOfTables> {
-        if gfn.0 >= GFN_LIMIT {
+        if gfn.0 >= GFN_LIMIT || self.sealed {
             return Ok(None);
         }
         self.table.unmap(self.memory, tables, gfn.0, 0).map(leaf_of)
@@ -115,6 +123,16 @@ impl P2m {
     /// Tables that may be freed once the translation caches are flushed.
     pub fn take_retired(&mut self) -> Vec<Mfn> {
         core::mem::take(&mut self.retired)
+    }
+
+    /// Takes the tables of a dying domain out from under its lock. The map that stays behind is empty and takes no entry any more, so that
+    /// what still is in flight elsewhere fails as if memory had run out.
+    #[must_use]
+    pub fn take_tables(&mut self) -> Self {
+        let retired = self.take_retired();
+        let highest = self.highest;
+        self.sealed = true;
+        Self { table: PageTable::new(self.table.root()), memory: self.memory, retired, highest, sealed: false }
     }
 
     /// Takes the map apart; see [`PageTable::dismantle`].

@@ -56,6 +56,8 @@ pub struct Firmware {
     pub reset: Option<(u8, u64, u8)>,
     /// All tables of the root table.
     pub tables: Vec<HostTable>,
+    /// OEM identification of the RSDP.
+    pub rsdp_oem: [u8; 6],
     /// Header of the root table.
     pub root_header: [u8; HEADER_LEN],
     /// Header of the MADT.
@@ -98,6 +100,7 @@ pub fn read(root: &AcpiRoot) -> Result<Firmware, &'static str> {
         pm1_control: [None; 2],
         reset: None,
         tables: list(root),
+        rsdp_oem: root.oem,
         root_header: header_at(root.address),
         madt_header: [0; HEADER_LEN],
     };

@@ -30,10 +30,10 @@ pub struct PerCpu {
     pub vectors: [AtomicU32; 256],
     /// Host state-save area and host VMCB, or zero before virtualisation is on.
     pub host_vmcb: AtomicU64,
-    /// Whose FPU and debug registers are loaded: address of the vCPU's state, 0 if nobody's.
-    pub fpu_owner: AtomicU64,
-    /// Work that waits for this CPU's next safe point.
-    pub softirqs: AtomicU32,
+    /// Next address space identifier to give out, from 1.
+    pub next_asid: AtomicU64,
+    /// Counts how often they ran out.
+    pub asid_generation: AtomicU64,
 }
 
 impl PerCpu {
@@ -48,8 +48,8 @@ impl PerCpu {
             exits: AtomicU64::new(0),
             vectors: [const { AtomicU32::new(0) }; 256],
             host_vmcb: AtomicU64::new(0),
-            fpu_owner: AtomicU64::new(0),
-            softirqs: AtomicU32::new(0),
+            next_asid: AtomicU64::new(1),
+            asid_generation: AtomicU64::new(1),
         }
     }
 }

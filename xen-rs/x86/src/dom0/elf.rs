@@ -1,24 +1,21 @@
 //! The unpacked kernel: loadable segments by physical address, and the notes that make it a PVH kernel.
 //!
-//! Both ELF classes are read, fields by bounds-checked access, so the image may be malformed and need not be aligned. Virtual addresses
-//! and section headers are ignored. Source: System V ABI, "Program Header"; `xen/include/public/elfnote.h`.
+//! Both ELF classes are read; the image may be malformed and need not be aligned. Virtual addresses and section headers are ignored. Source: System V ABI, "Program Header"; `xen/include/public/elfnote.h`.
 
 use alloc::vec::Vec;
 
-use super::little_endian::{bytes_at, u16_at, u32_at, u64_at};
+use xmas_elf::program::{ProgramHeader, Type};
+
+use super::elf_headers::Headers;
 use super::notes::XenNotes;
 use super::{BuildError, PhysRange};
 
 pub use super::notes::Relocation;
 
-/// Most program headers read.
-const HEADERS_MAX: usize = 64;
 /// Longest note segment, in bytes.
 const NOTES_MAX: usize = 64 << 10;
 /// Kernels are entered in 32-bit mode: all of one is below 4 GiB.
 const LIMIT: u64 = 1 << 32;
-const PT_LOAD: u32 = 1;
-const PT_NOTE: u32 = 4;
 
 /// A loadable segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,16 +47,6 @@ pub enum Chunk<'a> {
     Zero(PhysRange),
 }
 
-/// Program header, of either class.
-struct ProgramHeader {
-    kind: u32,
-    offset: u64,
-    paddr: u64,
-    file_size: u64,
-    memory_size: u64,
-    align: u64,
-}
-
 /// Reads an ELF kernel.
 ///
 /// # Errors
@@ -68,18 +55,16 @@ pub fn parse(image: &[u8]) -> Result<Image, BuildError> {
     let mut segments = Vec::new();
     let mut notes = XenNotes::default();
     let mut align = 0;
-    for header in program_headers(image)? {
-        match header.kind {
-            PT_LOAD if header.memory_size != 0 => {
-                align = header.align.max(align);
-                segments.push(segment(image, &header)?);
+    for header in Headers::copied_from(image).read()?.program_iter() {
+        match header.get_type() {
+            Ok(Type::Load) if header.mem_size() != 0 => {
+                align = header.align().max(align);
+                segments.push(segment(image, header)?);
             }
-            PT_NOTE => {
-                let bytes = image.get(file_range(image, &header)?).unwrap_or(&[]);
-                notes.read(
-                    bytes.get(..bytes.len().min(NOTES_MAX)).unwrap_or(&[]),
-                    header.align,
-                )?;
+            Ok(Type::Note) => {
+                let bytes = image.get(file_range(image, header)?).unwrap_or(&[]);
+                let bytes = bytes.get(..NOTES_MAX).unwrap_or(bytes);
+                notes.read(bytes, header.align())?;
             }
             _ => {}
         }
@@ -146,98 +131,33 @@ impl Image {
     }
 }
 
-fn program_headers(image: &[u8]) -> Result<Vec<ProgramHeader>, BuildError> {
-    let short = BuildError::BadElf("file header is cut short");
-    let ident: [u8; 6] = bytes_at(image, 0).ok_or(short)?;
-    let is_64 = match ident {
-        [0x7f, b'E', b'L', b'F', 1, 1] => false,
-        [0x7f, b'E', b'L', b'F', 2, 1] => true,
-        _ => return Err(BuildError::BadElf("not a little-endian ELF file")),
-    };
-    let machine = u16_at(image, 18).ok_or(short)?;
-    if !matches!(machine, 3 | 62) {
-        return Err(BuildError::BadElf("not for x86"));
-    }
-    let (offset, sizes_at) = if is_64 {
-        (u64_at(image, 32), 54)
-    } else {
-        (u32_at(image, 28).map(u64::from), 42)
-    };
-    let offset = usize::try_from(offset.ok_or(short)?).map_err(|_| short)?;
-    let size = usize::from(u16_at(image, sizes_at).ok_or(short)?);
-    let count = usize::from(u16_at(image, sizes_at + 2).ok_or(short)?);
-    if size < if is_64 { 56 } else { 32 } {
-        return Err(BuildError::BadElf("program headers are too small"));
-    }
-    if count > HEADERS_MAX {
-        return Err(BuildError::BadElf("too many program headers"));
-    }
-    let table = image.get(offset..).unwrap_or(&[]);
-    let mut headers = Vec::with_capacity(count);
-    for index in 0..count {
-        let bytes = table.get(index * size..).and_then(|rest| rest.get(..size));
-        let header = bytes.and_then(|bytes| {
-            if is_64 {
-                header_64(bytes)
-            } else {
-                header_32(bytes)
-            }
-        });
-        headers.push(header.ok_or(BuildError::BadElf("program headers are cut short"))?);
-    }
-    Ok(headers)
-}
-
-fn header_64(bytes: &[u8]) -> Option<ProgramHeader> {
-    Some(ProgramHeader {
-        kind: u32_at(bytes, 0)?,
-        offset: u64_at(bytes, 8)?,
-        paddr: u64_at(bytes, 24)?,
-        file_size: u64_at(bytes, 32)?,
-        memory_size: u64_at(bytes, 40)?,
-        align: u64_at(bytes, 48)?,
-    })
-}
-
-fn header_32(bytes: &[u8]) -> Option<ProgramHeader> {
-    let field = |offset| u32_at(bytes, offset).map(u64::from);
-    Some(ProgramHeader {
-        kind: u32_at(bytes, 0)?,
-        offset: field(4)?,
-        paddr: field(12)?,
-        file_size: field(16)?,
-        memory_size: field(20)?,
-        align: field(28)?,
-    })
-}
-
-fn file_range(image: &[u8], header: &ProgramHeader) -> Result<core::ops::Range<usize>, BuildError> {
+fn file_range(
+    image: &[u8],
+    header: ProgramHeader<'_>,
+) -> Result<core::ops::Range<usize>, BuildError> {
     let outside = BuildError::BadElf("segment lies outside the file");
-    let end = header.offset.checked_add(header.file_size).ok_or(outside)?;
+    let (start, len) = (header.offset(), header.file_size());
+    let end = start.checked_add(len).ok_or(outside)?;
     if end > image.len() as u64 {
         return Err(outside);
     }
     // Both are now at most the length of a slice.
-    Ok(header.offset as usize..end as usize)
+    Ok(start as usize..end as usize)
 }
 
-fn segment(image: &[u8], header: &ProgramHeader) -> Result<Segment, BuildError> {
-    if header.file_size > header.memory_size {
+fn segment(image: &[u8], header: ProgramHeader<'_>) -> Result<Segment, BuildError> {
+    if header.file_size() > header.mem_size() {
         return Err(BuildError::BadElf(
             "segment is larger in the file than in memory",
         ));
     }
-    let end = header
-        .paddr
-        .checked_add(header.memory_size)
-        .filter(|end| *end <= LIMIT);
+    let start = header.physical_addr();
+    let end = start.checked_add(header.mem_size());
+    let end = end.filter(|end| *end <= LIMIT);
     let end = end.ok_or(BuildError::BadElf("segment lies above 4 GiB"))?;
     Ok(Segment {
         file: file_range(image, header)?,
-        memory: PhysRange {
-            start: header.paddr,
-            end,
-        },
+        memory: PhysRange { start, end },
     })
 }
 
@@ -452,6 +372,37 @@ pub(super) mod tests {
         for len in 0..image.len() {
             assert!(parse(&image[..len]).is_err(), "{len}");
         }
+    }
+
+    #[test]
+    fn image_may_lie_at_any_address() {
+        let image = kernel();
+        for shift in 1..8 {
+            let moved = [&vec![0; shift], &*image].concat();
+            assert_eq!(parse(&moved[shift..]), parse(&image), "{shift}");
+        }
+    }
+
+    #[test]
+    fn wild_program_header_tables_are_survived() {
+        let wild: Vec<u64> = (0..72)
+            .flat_map(|n| [n, (1 << 16) - n, (1 << 32) - n, u64::MAX - n])
+            .collect();
+        // File header fields: offset, then size and number of entries.
+        for (at, len) in [(32, 8), (54, 2), (56, 2)] {
+            for value in &wild {
+                let mut image = kernel();
+                image[at..][..len].copy_from_slice(&value.to_le_bytes()[..len]);
+                for class in [1, 2] {
+                    image[4] = class;
+                    drop(parse(&image));
+                }
+            }
+        }
+        let mut far = kernel();
+        far.resize(1 << 20, 0);
+        far[34] = 8;
+        assert!(matches!(parse(&far), Err(BuildError::BadElf(_))));
     }
 
     #[test]

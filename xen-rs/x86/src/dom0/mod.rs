@@ -17,6 +17,7 @@ pub mod bzimage;
 pub mod decompress;
 pub mod e820;
 pub mod elf;
+mod elf_headers;
 mod error;
 pub mod layout;
 mod little_endian;

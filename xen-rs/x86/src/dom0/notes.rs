@@ -1,4 +1,6 @@
 //! ELF notes of a kernel (`xen/include/public/elfnote.h`): entry point, permission to move it, features.
+//!
+//! `xmas_elf` hands out only the first note of a segment, and those of ELF64 only, so the list is walked here.
 
 use super::BuildError;
 use super::little_endian::{u32_at, u64_at};

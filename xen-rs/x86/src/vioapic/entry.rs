@@ -111,7 +111,8 @@ impl Entry {
     }
 
     /// Whether the line is looked at as a level: what is not a vector has no EOI and so is always an edge.
-    pub(super) const fn is_level(self) -> bool {
+    #[must_use]
+    pub const fn is_level(self) -> bool {
         matches!(self.trigger(), Trigger::Level) && self.delivery_mode().is_vectored()
     }
 

@@ -1,7 +1,7 @@
 //! Unpacking the kernel into memory the caller provides.
 //!
-//! The output is the decoders' window wherever the format allows, so that heap use does not grow with the kernel; [`heap_need`] gives the
-//! peak. Which compressions exist: Linux Documentation/arch/x86/boot.rst, field `payload_offset`.
+//! Heap use does not grow with the kernel: gzip and lz4 have the output as their window, xz and zstd have one of their own, limited to the
+//! 128 MiB that kernels are packed with. [`heap_need`] gives the peak. Which compressions exist: Linux Documentation/arch/x86/boot.rst, field `payload_offset`.
 
 mod gzip;
 mod lz4;

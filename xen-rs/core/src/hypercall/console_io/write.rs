@@ -1,0 +1,89 @@
+//! `CONSOLEIO_write`: print bytes as they are. They enter the ring that `xl dmesg` reads only with `console_to_ring` on the command line.
+
+use xen_abi::errno::Errno;
+use xen_abi::xen::CONSOLEIO_WRITE;
+
+use crate::console;
+use crate::hypercall::{Call, Outcome};
+use crate::ids::GuestAddr;
+
+/// Bytes copied at a time.
+const CHUNK: usize = 128;
+/// Bytes printed between two looks at the outside world: a serial port takes tens of milliseconds for them.
+const BUDGET: u64 = 512;
+
+/// See the module. The result is 0.
+///
+/// # Errors
+/// `EFAULT`; what came before it is printed.
+pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
+    let (count, buffer) = (u64::from(call.arg32(1)), call.pointer(2));
+    let mut done = 0;
+    let mut bytes = [0; CHUNK];
+    while done < count.min(BUDGET) {
+        let len = (count - done).min(CHUNK as u64);
+        let chunk = &mut bytes[..len as usize];
+        let at = buffer.0.checked_add(done).ok_or(Errno::EFAULT)?;
+        call.guest.read(GuestAddr(at), chunk)?;
+        if call.hv.options.console_to_ring {
+            console::put_raw(chunk);
+        } else {
+            console::put_to_sink(chunk);
+        }
+        done += len;
+    }
+    if done == count {
+        return Ok(Outcome::OK);
+    }
+    Ok(Outcome::Continue([
+        u64::from(CONSOLEIO_WRITE),
+        count - done,
+        buffer.0 + done,
+        0,
+        0,
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_hv::Fake;
+    use alloc::string::String;
+    use xen_abi::xen::HYPERVISOR_CONSOLE_IO;
+
+    /// What is in the ring after dom0 has printed 1000 bytes.
+    fn ring_after_output(command_line: &str) -> String {
+        let fake = Fake::with_options(command_line);
+        let dom0 = fake.dom0(1);
+        fake.put(&dom0, 4000, "wxyz".repeat(250).as_bytes());
+        let first = fake.call(&dom0, HYPERVISOR_CONSOLE_IO, &[0, 1000, 4000]);
+        assert_eq!(first, Ok(Outcome::Continue([0, 488, 4512, 0, 0])));
+        let rest = fake.call_to_end(&dom0, HYPERVISOR_CONSOLE_IO, &[0, 488, 4512]);
+        assert_eq!(rest, Ok(Outcome::OK));
+        let mut ring = [0; console::RING_SIZE];
+        let (len, _) = console::read(0, &mut ring);
+        String::from_utf8_lossy(&ring[..len]).into_owned()
+    }
+
+    #[test]
+    fn long_output_is_printed_in_several_goes_and_kept_if_wanted() {
+        assert_eq!(ring_after_output(""), "");
+        assert!(ring_after_output("console_to_ring").ends_with(&"wxyz".repeat(250)));
+    }
+
+    #[test]
+    fn guests_may_not_and_bad_buffers_are_efault() {
+        let fake = Fake::new();
+        let (dom0, guest) = (fake.dom0(1), fake.domain(1));
+        assert_eq!(
+            fake.call(&guest, HYPERVISOR_CONSOLE_IO, &[0, 1, 0]),
+            Err(Errno::EPERM)
+        );
+        for at in [1 << 40, u64::MAX] {
+            assert_eq!(
+                fake.call(&dom0, HYPERVISOR_CONSOLE_IO, &[0, 200, at]),
+                Err(Errno::EFAULT)
+            );
+        }
+    }
+}

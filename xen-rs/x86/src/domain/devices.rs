@@ -1,0 +1,255 @@
+//! dom0's devices: emulated I/O APICs over real ones, and the PCI configuration model over real devices.
+//!
+//! Both are pure models; this adapter owns their lock and does what they ask for.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use xen_abi::errno::Errno;
+use xen_core::domain::Domain;
+use xen_core::hypervisor::Hypervisor;
+use xen_core::ids::{Gfn, Gpa, Mfn};
+use xen_core::lock::{Lock, Rank};
+use xen_core::p2m::{P2mEntry, PageType};
+use xen_core::vpci::{Effects, MsiMessage, Sbdf, Vpci};
+
+use super::interrupts::{self, Messages};
+use super::pci_access::PciHardware;
+use super::routing::deliver;
+use crate::dom0::PhysRange;
+use crate::interrupts::{Source, io_apic};
+use crate::vioapic::{Config, Vioapic};
+use crate::vlapic::{Audience, Delivery};
+
+const IO_APIC_WINDOW: u64 = 4096;
+const LOCAL_APIC_PAGE: u64 = 0xfee00;
+/// HyperTransport's reserved range on AMD systems.
+const HT_RANGE: PhysRange = PhysRange { start: 0xfd_0000_0000, end: 0x100_0000_0000 };
+
+/// What dom0 sees of the machine.
+pub struct Models {
+    /// I/O APICs.
+    pub io_apics: Vec<Vioapic>,
+    /// PCI.
+    pub pci: Vpci,
+    /// RAM of the machine, which is never device memory.
+    pub ram: Vec<PhysRange>,
+    messages: Messages,
+}
+
+/// The models and the hardware under them.
+pub struct Devices {
+    models: Lock<Models>,
+    hardware: PciHardware,
+}
+
+impl Devices {
+    /// Without devices yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let models = Models { io_apics: Vec::new(), pci: Vpci::new(), ram: Vec::new(), messages: Messages::default() };
+        Self { models: Lock::new(Rank::Device, models), hardware: PciHardware::default() }
+    }
+
+    /// Emulates every real I/O APIC and finds the PCI devices. dom0's p2m exists.
+    pub fn discover(&self, hv: &Hypervisor, domain: &Arc<Domain>, ram: Vec<PhysRange>, windows: &[crate::boot::acpi_tables::ConfigWindow]) {
+        let mut models = self.models.lock();
+        models.ram = ram;
+        models.io_apics = io_apic::all().iter().filter_map(emulated).collect();
+        for w in windows {
+            self.hardware.add_window(w);
+            // Windows that make no sense are left to CF8.
+            let _ = models.pci.add_ecam(xen_core::vpci::EcamWindow {
+                base: Gpa(w.base),
+                segment: w.segment,
+                start_bus: w.start_bus,
+                end_bus: w.end_bus,
+            });
+        }
+        let Models { pci, ram, messages, io_apics } = &mut *models;
+        let mut adapter = Adapter { hv, domain, ram, messages, io_apics };
+        pci.discover(0..=255, &self.hardware, &mut adapter);
+    }
+
+    /// Whether the PCI model knows the device.
+    #[must_use]
+    pub fn pci_device_exists(&self, sbdf: Sbdf) -> bool {
+        self.models.lock().pci.device(sbdf).is_some()
+    }
+
+    /// A configuration port read; `None` if the port is another.
+    pub fn port_read(&self, hv: &Hypervisor, domain: &Arc<Domain>, port: u16, size: u8) -> Option<u32> {
+        let mut models = self.models.lock();
+        let Models { pci, ram, messages, io_apics } = &mut *models;
+        pci.port_read(port, size, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+    }
+
+    /// A configuration port write; `false` if the port is another.
+    pub fn port_write(&self, hv: &Hypervisor, domain: &Arc<Domain>, port: u16, size: u8, value: u32) -> bool {
+        let mut models = self.models.lock();
+        let Models { pci, ram, messages, io_apics } = &mut *models;
+        pci.port_write(port, size, value, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+    }
+
+    /// Whether an emulated device answers at the address.
+    #[must_use]
+    pub fn traps(&self, at: Gpa) -> bool {
+        let models = self.models.lock();
+        models.pci.traps(at) || io_apic_at(&models.io_apics, at).is_some()
+    }
+
+    /// An access to an emulated device; `None` if there is none.
+    pub fn mmio_read(&self, hv: &Hypervisor, domain: &Arc<Domain>, at: Gpa, size: u8) -> Option<u64> {
+        let mut models = self.models.lock();
+        if let Some(index) = io_apic_at(&models.io_apics, at) {
+            return Some(u64::from(models.io_apics[index].read((at.0 & 0xfff) as u16)));
+        }
+        let Models { pci, ram, messages, io_apics } = &mut *models;
+        pci.mmio_read(at, size, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+    }
+
+    /// As [`Self::mmio_read`]; `false` if there is no device.
+    pub fn mmio_write(&self, hv: &Hypervisor, domain: &Arc<Domain>, at: Gpa, size: u8, value: u64) -> bool {
+        let mut models = self.models.lock();
+        if let Some(index) = io_apic_at(&models.io_apics, at) {
+            let effects = models.io_apics[index].write((at.0 & 0xfff) as u16, value as u32);
+            if let Some(change) = effects.changed {
+                interrupts::bind_pin(models.io_apics[index].gsi_of_pin(change.pin), &change);
+            }
+            if let Some(delivery) = effects.delivery {
+                deliver(hv, domain, &delivery, Audience::Addressed);
+            }
+            return true;
+        }
+        let Models { pci, ram, messages, io_apics } = &mut *models;
+        pci.mmio_write(at, size, value, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+    }
+
+    /// Whether dom0 may reach this page directly at the same machine address.
+    #[must_use]
+    pub fn may_map(&self, page: Gfn) -> bool {
+        let models = self.models.lock();
+        is_device_memory(&models.ram, &models.io_apics, Mfn(page.0), 1) && !models.pci.traps(page.gpa())
+    }
+
+    /// A real interrupt for dom0.
+    pub fn interrupt(&self, hv: &Hypervisor, domain: &Arc<Domain>, source: Source) {
+        let mut models = self.models.lock();
+        let delivery = match source {
+            Source::Gsi { gsi, level } => {
+                if level {
+                    io_apic::set_mask(u32::from(gsi), true);
+                }
+                raise(&mut models.io_apics, u32::from(gsi), level)
+            }
+            Source::Message(index) => models.messages.delivery(index),
+            Source::Serial | Source::None => None,
+        };
+        if let Some(delivery) = delivery {
+            deliver(hv, domain, &delivery, Audience::Addressed);
+        }
+    }
+
+    /// dom0 has ended a level-triggered interrupt: let the real one come again.
+    pub fn end_of_interrupt(&self, hv: &Hypervisor, domain: &Arc<Domain>, vector: u8) {
+        let mut models = self.models.lock();
+        for io in &mut models.io_apics {
+            for pin in io.eoi(vector).iter() {
+                io.set_line(pin, false);
+                let masked = io.entry(pin).is_none_or(|entry| entry.is_masked());
+                if !masked {
+                    io_apic::set_mask(io.gsi_of_pin(pin), false);
+                }
+                if let Some(delivery) = io.resample(pin) {
+                    deliver(hv, domain, &delivery, Audience::Addressed);
+                }
+            }
+        }
+    }
+}
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn emulated(real: &io_apic::IoApic) -> Option<Vioapic> {
+    Vioapic::new(Config {
+        id: real.description.id,
+        address: u64::from(real.description.address),
+        gsi_base: real.description.gsi_base,
+        pins: u8::try_from(real.pins).ok()?,
+        version: if real.version >= 0x20 { crate::vioapic::Version::V20 } else { crate::vioapic::Version::V11 },
+    })
+}
+
+fn io_apic_at(all: &[Vioapic], at: Gpa) -> Option<usize> {
+    all.iter().position(|io| (io.config().address..io.config().address + IO_APIC_WINDOW).contains(&at.0))
+}
+
+fn raise(all: &mut [Vioapic], gsi: u32, level: bool) -> Option<Delivery> {
+    let (io, pin) = all.iter_mut().find_map(|io| io.pin_of_gsi(gsi).map(|pin| (io, pin)))?;
+    if level { io.set_line(pin, true) } else { io.pulse(pin) }
+}
+
+fn is_device_memory(ram: &[PhysRange], io_apics: &[Vioapic], first: Mfn, count: u64) -> bool {
+    let range = PhysRange::from_len(first.maddr().0, count.saturating_mul(4096));
+    let overlaps = |start: u64, len: u64| range.overlaps(&PhysRange::from_len(start, len));
+    first.0 < 1 << 40
+        && !ram.iter().any(|r| r.overlaps(&range))
+        && !overlaps(LOCAL_APIC_PAGE << 12, 4096)
+        && !range.overlaps(&HT_RANGE)
+        && !io_apics.iter().any(|io| overlaps(io.config().address, IO_APIC_WINDOW))
+}
+
+/// What the PCI model asks for.
+struct Adapter<'a> {
+    hv: &'a Hypervisor,
+    domain: &'a Arc<Domain>,
+    ram: &'a [PhysRange],
+    messages: &'a mut Messages,
+    io_apics: &'a [Vioapic],
+}
+
+impl Effects for Adapter<'_> {
+    fn check_mmio(&self, first: Mfn, count: u64) -> Result<(), Errno> {
+        if is_device_memory(self.ram, self.io_apics, first, count) { Ok(()) } else { Err(Errno::EINVAL) }
+    }
+
+    fn map_mmio(&mut self, first: Mfn, count: u64) -> Result<(), Errno> {
+        // Large windows are mapped when they are touched; see `crate::vcpu::mmio`.
+        if count > 4096 {
+            return Ok(());
+        }
+        for offset in 0..count {
+            let page = P2mEntry { mfn: Mfn(first.0 + offset), kind: PageType::Mmio };
+            self.hv.map_page(self.domain, Gfn(page.mfn.0), page)?;
+        }
+        Ok(())
+    }
+
+    fn unmap_mmio(&mut self, first: Mfn, count: u64) {
+        let mut map = self.domain.p2m.write();
+        for gfn in (first.0..first.0.saturating_add(count)).map(Gfn) {
+            if map.lookup(gfn).is_some_and(|m| m.kind == PageType::Mmio) {
+                // Splitting can only fail without memory; the page then stays a device page of dom0's own.
+                let _ = map.remove(&mut self.hv.tables(self.domain), gfn);
+            }
+        }
+        drop(map);
+        self.hv.arch.flush_domain(self.domain);
+    }
+
+    fn enable_msi(&mut self, sbdf: Sbdf, entry: u16, guest: MsiMessage) -> Result<MsiMessage, Errno> {
+        self.messages.enable(sbdf, entry, guest)
+    }
+
+    fn update_msi(&mut self, sbdf: Sbdf, entry: u16, guest: MsiMessage) -> Result<MsiMessage, Errno> {
+        self.messages.update(sbdf, entry, guest)
+    }
+
+    fn disable_msi(&mut self, sbdf: Sbdf, entry: u16) {
+        self.messages.disable(sbdf, entry);
+    }
+}

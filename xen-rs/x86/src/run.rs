@@ -1,0 +1,72 @@
+//! The loop every CPU runs for ever: let interrupts in, pick a vCPU, run it; sleep when there is none.
+
+use alloc::sync::Arc;
+
+use xen_core::hypervisor::Hypervisor;
+use xen_core::vcpu::Vcpu;
+
+use crate::cpu::instructions::wait_for_interrupt;
+use crate::cpu::percpu::this_cpu;
+use crate::interrupts::dispatch::take_pending;
+use crate::machine::hv;
+use crate::svm::enter;
+use crate::vcpu::{entry, fpu, svm_backend};
+
+/// Switches virtualisation on for this CPU.
+///
+/// # Errors
+/// What the CPU lacks.
+pub fn enable_virtualisation() -> Result<(), &'static str> {
+    enter::check()?;
+    let hv = hv();
+    let frame = || hv.allocate_xen_page().ok_or("no memory for the host's state");
+    fpu::enable();
+    enter::enable(frame()?.maddr());
+    let host = frame()?.maddr();
+    enter::save_host(host);
+    this_cpu().host_vmcb.store(host.0, core::sync::atomic::Ordering::SeqCst);
+    entry::set_asid_count(enter::asid_count());
+    svm_backend::set_next_rip(enter::saves_next_rip());
+    Ok(())
+}
+
+/// Never returns.
+pub fn per_cpu_loop() -> ! {
+    let hv = hv();
+    let cpu = this_cpu().id;
+    let mut current: Option<Arc<Vcpu>> = None;
+    loop {
+        take_pending();
+        hv.run_timers();
+        let previous = current.take();
+        let decision = hv.scheduler.schedule(cpu, hv.now_ns(), previous.clone());
+        hv.kick_all(decision.kick);
+        let switched = !matches!((&previous, &decision.next), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
+        if switched {
+            previous.iter().chain(&decision.next).for_each(|vcpu| publish_runstate(hv, vcpu));
+        }
+        drop(previous);
+        match decision.next {
+            Some(vcpu) => {
+                if let Some(domain) = vcpu.domain() {
+                    entry::run(hv, &domain, &vcpu, decision.slice_end_ns);
+                }
+                current = Some(vcpu);
+            }
+            None => idle(hv, decision.slice_end_ns),
+        }
+    }
+}
+
+fn publish_runstate(hv: &Hypervisor, vcpu: &Vcpu) {
+    if let Some(domain) = vcpu.domain() {
+        hv.publish_runstate(&domain, vcpu);
+    }
+}
+
+fn idle(hv: &Hypervisor, until_ns: u64) {
+    hv.machine.arm_timer(hv.next_timer_ns().min(until_ns));
+    if !hv.scheduler.reschedule_wanted(this_cpu().id) {
+        wait_for_interrupt();
+    }
+}

@@ -1,0 +1,142 @@
+//! The seam between common vCPU code and a vendor's virtualisation hardware.
+
+use x86_emu::{Segment, SegmentName};
+
+use crate::guest_paging::PagingState;
+
+/// Why the guest was left, whatever the vendor.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Physical interrupt: take it.
+    Interrupt,
+    /// Physical NMI.
+    Nmi,
+    /// Interrupts can be injected now.
+    Window,
+    /// CPUID.
+    Cpuid,
+    /// HLT.
+    Halt,
+    /// WBINVD, INVD.
+    CacheFlush,
+    /// RDMSR.
+    ReadMsr,
+    /// WRMSR.
+    WriteMsr,
+    /// Simple port access.
+    Port {
+        /// Port.
+        port: u16,
+        /// 1, 2 or 4.
+        size: u8,
+        /// OUT.
+        write: bool,
+        /// Address after the instruction.
+        next_rip: u64,
+    },
+    /// Something the emulator must do: string port access and the like.
+    Emulate,
+    /// VMMCALL or VMCALL.
+    Hypercall,
+    /// Guest-physical access without a mapping, or against its rights.
+    NestedFault {
+        /// Address.
+        gpa: u64,
+        /// It was a write.
+        write: bool,
+        /// It was a fetch.
+        fetch: bool,
+    },
+    /// Triple fault.
+    Shutdown,
+    /// XSETBV.
+    Xsetbv,
+    /// RDTSCP.
+    Rdtscp,
+    /// RDPMC.
+    Rdpmc,
+    /// An instruction that does not exist for guests.
+    Undefined,
+    /// INIT by the machine.
+    Init,
+    /// PAUSE in a loop.
+    Pause,
+    /// The hardware refuses the state.
+    Invalid,
+    /// Anything else, with the hardware's code.
+    Unknown(u64),
+}
+
+/// Something delivered to the guest at entry.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// External interrupt.
+    Interrupt(u8),
+    /// NMI.
+    Nmi,
+    /// Exception.
+    Exception {
+        /// Vector.
+        vector: u8,
+        /// Error code.
+        error_code: Option<u32>,
+    },
+    /// Software interrupt whose delivery was interrupted; the instruction is executed again instead.
+    Software(u8),
+}
+
+/// What a vendor file provides.
+pub trait Backend {
+    /// Reset state.
+    fn reset(&mut self);
+    /// Control registers and flags that decide about translation.
+    fn paging_state(&self) -> PagingState;
+    /// Instruction pointer.
+    fn rip(&self) -> u64;
+    /// Sets it.
+    fn set_rip(&mut self, rip: u64);
+    /// Flags.
+    fn rflags(&self) -> u64;
+    /// Sets them.
+    fn set_rflags(&mut self, rflags: u64);
+    /// Current privilege level.
+    fn cpl(&self) -> u8;
+    /// A segment register.
+    fn segment(&self, name: SegmentName) -> Segment;
+    /// Sets one (not TR).
+    fn set_segment(&mut self, name: SegmentName, segment: Segment);
+    /// CR0, CR2, CR3 or CR4.
+    fn cr(&self, index: u8) -> u64;
+    /// Sets one; the value was checked.
+    fn set_cr(&mut self, index: u8, value: u64);
+    /// EFER as the guest sees it.
+    fn efer(&self) -> u64;
+    /// Sets it; the value was checked.
+    fn set_efer(&mut self, value: u64);
+    /// DR6 and DR7.
+    fn debug_control(&self) -> (u64, u64);
+    /// Sets them.
+    fn set_debug_control(&mut self, dr6: u64, dr7: u64);
+    /// MSRs that the hardware switches with the guest.
+    fn read_msr(&self, msr: u32) -> Option<u64>;
+    /// Writes one; `false` if it is not one of these.
+    fn write_msr(&mut self, msr: u32, value: u64) -> bool;
+    /// Whether the guest is in the shadow of STI or MOV SS.
+    fn interrupt_shadow(&self) -> bool;
+    /// Sets or clears the shadow.
+    fn set_interrupt_shadow(&mut self, shadow: bool);
+    /// Delivers at the next entry.
+    fn inject(&mut self, event: Event);
+    /// An event whose delivery the last exit interrupted.
+    fn interrupted_event(&self) -> Option<Event>;
+    /// Asks for [`Exit::Window`] when the guest could take an interrupt.
+    fn request_window(&mut self, wanted: bool);
+    /// Address after the instruction that the last exit intercepted, if the hardware says.
+    fn next_rip(&self) -> Option<u64>;
+    /// Bytes at RIP, if the hardware gives them.
+    fn fetched(&self) -> &[u8];
+    /// The last exit.
+    fn exit(&self) -> Exit;
+    /// Adds to the guest's TSC.
+    fn set_tsc_offset(&mut self, offset: u64);
+}

@@ -1,0 +1,202 @@
+//! The run loop of one vCPU: deliver what waits, run the guest, handle the exit, until someone else should have the CPU.
+#![allow(unsafe_code, reason = "calls the VMRUN wrapper")]
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use xen_core::domain::Domain;
+use xen_core::hypervisor::Hypervisor;
+use xen_core::ids::Maddr;
+use xen_core::sched::Schedulable;
+use xen_core::vcpu::Vcpu;
+
+use super::backend::{Backend, Event};
+use super::{State, X86Vcpu, exit};
+use crate::cpu::percpu::{PerCpu, this_cpu};
+use crate::interrupts::dispatch::take_pending;
+use crate::svm::enter;
+
+const RFLAGS_IF: u64 = 1 << 9;
+const TLB_FLUSH_ALL: u8 = 1;
+
+/// What an exit handler decides.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Run the guest again.
+    Resume,
+    /// Let the scheduler look.
+    Reschedule,
+}
+
+/// Everything an exit handler works with.
+pub struct Running<'a> {
+    /// The hypervisor.
+    pub hv: &'static Hypervisor,
+    /// The domain.
+    pub domain: &'a Arc<Domain>,
+    /// The vCPU.
+    pub vcpu: &'a Arc<Vcpu>,
+    /// Its machine-specific half.
+    pub arch: &'a X86Vcpu,
+    /// Its state.
+    pub state: &'a mut State,
+}
+
+/// Runs the vCPU on this CPU until it must stop or `slice_end_ns` has come.
+pub fn run(hv: &'static Hypervisor, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, slice_end_ns: u64) {
+    let arch = X86Vcpu::of(vcpu);
+    let mut guard = arch.state.lock();
+    let mut running = Running { hv, domain, vcpu, arch, state: &mut guard };
+    running.state.extended.load();
+    let cpu = this_cpu();
+    loop {
+        take_pending();
+        hv.run_timers();
+        if hv.scheduler.reschedule_wanted(cpu.id) || !vcpu.runnable() || hv.now_ns() >= slice_end_ns {
+            break;
+        }
+        running.deliver();
+        if !vcpu.runnable() {
+            break;
+        }
+        hv.machine.arm_timer(hv.next_timer_ns().min(slice_end_ns));
+        if !running.enter(cpu) {
+            continue;
+        }
+        if exit::handle(&mut running) == Next::Reschedule {
+            break;
+        }
+    }
+    running.settle();
+}
+
+impl Running<'_> {
+    /// Moves what arrived from elsewhere into the local APIC and prepares the delivery of the most urgent.
+    fn deliver(&mut self) {
+        if self.arch.take_timer_due() {
+            self.state.vlapic.tick(self.hv.now_ns());
+            self.after_apic_change();
+        }
+        if self.arch.posted.has_any() {
+            let events = self.state.vlapic.drain(&self.arch.posted);
+            self.state.nmi_pending |= events.nmi;
+            crate::domain::processor_events(self, events);
+        }
+        if let Some(event) = self.state.hw.interrupted_event().filter(|_| self.state.pending.is_none()) {
+            self.state.pending = Some(event);
+        }
+        self.choose_event();
+    }
+
+    fn choose_event(&mut self) {
+        let state = &mut *self.state;
+        if let Some(event) = state.pending.take() {
+            state.hw.inject(event);
+            let more = state.nmi_pending || state.vlapic.highest_pending().is_some() || self.upcall_vector().is_some();
+            return self.state.hw.request_window(more);
+        }
+        let open = !state.hw.interrupt_shadow();
+        if state.nmi_pending && open && !state.nmi_blocked {
+            state.nmi_pending = false;
+            state.hw.inject(Event::Nmi);
+            return;
+        }
+        let ready = open && state.hw.rflags() & RFLAGS_IF != 0;
+        match (self.upcall_vector(), self.state.vlapic.highest_pending()) {
+            (None, None) => self.state.hw.request_window(self.state.nmi_pending),
+            _ if !ready => self.state.hw.request_window(true),
+            (Some(vector), more) => {
+                self.state.hw.inject(Event::Interrupt(vector));
+                self.state.hw.request_window(more.is_some());
+            }
+            (None, Some(vector)) => {
+                self.state.vlapic.acknowledge(vector);
+                self.state.hw.inject(Event::Interrupt(vector));
+                let more = self.state.vlapic.highest_pending().is_some();
+                self.state.hw.request_window(more);
+            }
+        }
+    }
+
+    /// The domain's callback vector, while this vCPU's upcall byte is set. It bypasses the local APIC (xen/include/public/hvm/params.h,
+    /// `HVM_PARAM_CALLBACK_TYPE_VECTOR`).
+    fn upcall_vector(&self) -> Option<u8> {
+        let vector = self.domain.callback_vector.load(SeqCst);
+        let info = self.vcpu.info().filter(|_| vector != 0)?;
+        (self.hv.memory.load_u8(info) != 0).then_some(vector)
+    }
+
+    /// One trip into the guest. `false` if a flush came in between and the trip must be prepared again.
+    fn enter(&mut self, cpu: &'static PerCpu) -> bool {
+        self.assign_asid(cpu);
+        let generation = self.domain.tlb_generation.load(SeqCst);
+        if self.state.tlb_seen != generation {
+            self.state.tlb_seen = generation;
+            self.state.asid_home = None;
+            self.assign_asid(cpu);
+        }
+        cpu.nested_root.store(self.state.hw.vmcb.nested_cr3, SeqCst);
+        cpu.in_guest.store(true, SeqCst);
+        if self.domain.tlb_generation.load(SeqCst) != generation {
+            cpu.in_guest.store(false, SeqCst);
+            self.keep_injection();
+            return false;
+        }
+        let host = Maddr(cpu.host_vmcb.load(SeqCst));
+        // SAFETY: the block was built by `Svm::new` over live tables and maps; this CPU's host state was saved when SVM was switched on.
+        unsafe { enter::run(&mut self.state.hw.vmcb, &mut self.state.registers, host) };
+        self.state.hw.vmcb.tlb_control = 0;
+        cpu.in_guest.store(false, SeqCst);
+        cpu.exits.fetch_add(1, SeqCst);
+        true
+    }
+
+    /// An event that was chosen but not delivered stays chosen.
+    fn keep_injection(&mut self) {
+        let vmcb = &mut self.state.hw.vmcb;
+        vmcb.exit_interrupt_info = vmcb.event_injection;
+        vmcb.event_injection = 0;
+    }
+
+    /// Address space identifiers are numbered per CPU; when they run out all of the CPU's are void. A new one is as good as a flush.
+    fn assign_asid(&mut self, cpu: &'static PerCpu) {
+        let home = Some((cpu.id, cpu.asid_generation.load(SeqCst)));
+        if self.state.asid_home == home && home.is_some() {
+            return;
+        }
+        let count = u64::from(ASIDS.load(SeqCst)).max(2);
+        let mut next = cpu.next_asid.load(SeqCst);
+        if next >= count {
+            next = 1;
+            cpu.asid_generation.fetch_add(1, SeqCst);
+            self.state.hw.vmcb.tlb_control = TLB_FLUSH_ALL;
+        }
+        cpu.next_asid.store(next + 1, SeqCst);
+        self.state.hw.vmcb.asid = next as u32;
+        self.state.asid_home = Some((cpu.id, cpu.asid_generation.load(SeqCst)));
+    }
+
+    /// After anything that changes the local APIC's timer or addressing.
+    pub fn after_apic_change(&mut self) {
+        self.arch.publish(self.state);
+        self.hv.rearm_timers(self.vcpu);
+    }
+
+    /// Leaves the state such that others can judge it.
+    fn settle(&mut self) {
+        let state = &mut *self.state;
+        if let Some(event) = state.hw.interrupted_event().filter(|_| state.pending.is_none()) {
+            state.pending = Some(event);
+        }
+        state.hw.vmcb.exit_interrupt_info = 0;
+        let waiting = state.pending.is_some() || state.nmi_pending || state.vlapic.highest_pending().is_some();
+        self.arch.set_deliverable(waiting);
+    }
+}
+
+static ASIDS: AtomicU64 = AtomicU64::new(2);
+
+/// Set at boot.
+pub fn set_asid_count(count: u32) {
+    ASIDS.store(u64::from(count), SeqCst);
+}

@@ -1,0 +1,228 @@
+//! A vCPU's machine: registers, local APIC, and what happens between two runs of guest code.
+//!
+//! [`Backend`] is the seam to the vendor's hardware; everything else here is common. The state is behind a lock of the lowest rank, held by the
+//! CPU that runs the vCPU; others reach it through the mailboxes of [`X86Vcpu`] only, or after they have paused it.
+
+pub mod backend;
+pub mod emulation;
+pub mod entry;
+pub mod exit;
+pub mod fpu;
+pub mod hypercall;
+pub mod linear;
+pub mod mmio;
+pub mod msr;
+pub mod port;
+pub mod svm_backend;
+
+use alloc::boxed::Box;
+use alloc::sync::{Arc, Weak};
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+use xen_abi::errno::Errno;
+use xen_core::domain::Domain;
+use xen_core::hal::VcpuArch;
+use xen_core::ids::{CpuId, Gpa, VcpuId};
+use xen_core::lock::{Lock, Rank};
+
+pub use backend::{Backend, Event, Exit};
+use svm_backend::Svm;
+
+use crate::domain::X86Domain;
+use crate::guest_paging::AccessKind;
+use crate::msr_policy::VcpuMsrs;
+use crate::svm::enter::Registers;
+use crate::vlapic::{PostedInterrupts, PublishedDestination, Trigger, Vlapic};
+
+/// State that only the CPU running the vCPU touches.
+pub struct State {
+    /// The hardware's half.
+    pub hw: Svm,
+    /// General registers.
+    pub registers: Registers,
+    /// Local APIC.
+    pub vlapic: Vlapic,
+    /// FPU, extended and debug state while not loaded.
+    pub extended: fpu::Extended,
+    /// MSRs that no hardware switches.
+    pub msrs: VcpuMsrs,
+    /// An event to be delivered at the next entry: interrupted delivery, or an exception from emulation.
+    pub pending: Option<Event>,
+    /// An NMI waits.
+    pub nmi_pending: bool,
+    /// The guest is in its NMI handler.
+    pub nmi_blocked: bool,
+    /// `tlb_generation` of the domain at the last flush.
+    pub tlb_seen: u64,
+    /// Where the address space identifier was given out, and in which generation.
+    pub asid_home: Option<(CpuId, u64)>,
+    /// A line of output on the debug port.
+    pub debug_line: arrayvec::ArrayVec<u8, 120>,
+    /// The guest waits for a start-up IPI.
+    pub wait_for_startup: bool,
+    /// Given a state to run from.
+    pub initialised: bool,
+}
+
+/// The machine-specific half of a vCPU.
+pub struct X86Vcpu {
+    /// See [`State`].
+    pub state: Lock<Box<State>>,
+    /// Interrupts from elsewhere.
+    pub posted: PostedInterrupts,
+    /// How interrupts are addressed to it.
+    pub destination: PublishedDestination,
+    timer_deadline_ns: AtomicU64,
+    timer_due: AtomicBool,
+    deliverable: AtomicBool,
+    domain: Weak<Domain>,
+    id: VcpuId,
+}
+
+impl X86Vcpu {
+    /// A vCPU in its reset state.
+    #[must_use]
+    pub fn new(domain: &Arc<Domain>, id: VcpuId) -> Self {
+        let vlapic = Vlapic::new(id);
+        let destination = PublishedDestination::new(vlapic.destination());
+        let arch = X86Domain::of(domain);
+        let state = State {
+            hw: Svm::new(arch, domain),
+            registers: Registers::default(),
+            vlapic,
+            extended: fpu::Extended::new(),
+            msrs: VcpuMsrs::new(arch.policy.read().vendor()),
+            pending: None,
+            nmi_pending: false,
+            nmi_blocked: false,
+            tlb_seen: 0,
+            asid_home: None,
+            debug_line: arrayvec::ArrayVec::new(),
+            wait_for_startup: false,
+            initialised: false,
+        };
+        Self {
+            state: Lock::new(Rank::VcpuArch, Box::new(state)),
+            posted: PostedInterrupts::default(),
+            destination,
+            timer_deadline_ns: AtomicU64::new(u64::MAX),
+            timer_due: AtomicBool::new(false),
+            deliverable: AtomicBool::new(false),
+            domain: Arc::downgrade(domain),
+            id,
+        }
+    }
+
+    /// The machine-specific half of any vCPU.
+    #[must_use]
+    pub fn of(vcpu: &xen_core::vcpu::Vcpu) -> &Self {
+        vcpu.arch.as_any().downcast_ref().expect("all vCPUs are made by this crate")
+    }
+
+    /// Publishes what others may ask after the local APIC changed.
+    pub fn publish(&self, state: &State) {
+        self.timer_deadline_ns.store(state.vlapic.next_deadline().unwrap_or(u64::MAX), SeqCst);
+        self.destination.publish(state.vlapic.destination());
+    }
+
+    /// Takes notice of an expired timer; `true` once.
+    pub fn take_timer_due(&self) -> bool {
+        self.timer_due.swap(false, SeqCst)
+    }
+
+    /// Notes whether the local APIC holds an interrupt for the vCPU while it waits.
+    pub fn set_deliverable(&self, deliverable: bool) {
+        self.deliverable.store(deliverable, SeqCst);
+    }
+}
+
+impl VcpuArch for X86Vcpu {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn post_interrupt(&self, vector: u8) {
+        self.posted.post(vector, Trigger::Edge);
+    }
+
+    fn post_nmi(&self) {
+        self.posted.post_nmi();
+    }
+
+    fn has_deliverable_interrupt(&self) -> bool {
+        self.posted.has_any() || self.deliverable.load(SeqCst) || self.timer_due.load(SeqCst)
+    }
+
+    fn timer_deadline_ns(&self) -> u64 {
+        if self.timer_due.load(SeqCst) { u64::MAX } else { self.timer_deadline_ns.load(SeqCst) }
+    }
+
+    fn timer_expired(&self, _now_ns: u64) {
+        self.timer_due.store(true, SeqCst);
+    }
+
+    fn initialise(&self, context: &[u8]) -> Result<(), Errno> {
+        crate::hvm_start::initialise(&mut self.state.lock_second(), context)
+    }
+
+    fn is_initialised(&self) -> bool {
+        self.state.lock_second().initialised
+    }
+
+    fn reset(&self) {
+        let mut state = self.state.lock_second();
+        state.reset();
+        self.publish(&state);
+    }
+
+    fn leave_cpu(&self) {
+        self.state.lock_second().extended.unload();
+    }
+
+    fn translate(&self, domain: &Domain, linear: u64) -> Option<Gpa> {
+        let state = self.state.lock_second();
+        let mut tables = linear::GuestTables { hv: crate::machine::hv(), domain };
+        state.hw.paging_state().translate(linear, AccessKind::default(), &mut tables).ok()
+    }
+
+    fn dump(&self) {
+        if let Some(domain) = self.domain.upgrade() {
+            self.state.lock_second().dump(&domain, self.id);
+        }
+    }
+}
+
+impl State {
+    /// The state after power-on, as far as a PVH guest can see it.
+    pub fn reset(&mut self) {
+        self.hw.reset();
+        self.registers = Registers::default();
+        self.vlapic.reset();
+        self.pending = None;
+        self.nmi_pending = false;
+        self.nmi_blocked = false;
+        self.wait_for_startup = false;
+        self.initialised = false;
+    }
+
+    /// Queues an exception for the next entry, unless one waits already: then the contributory rules of the CPU make it a double fault, which
+    /// the hardware works out when the first is delivered again.
+    pub fn inject_exception(&mut self, vector: u8, error_code: Option<u32>) {
+        if self.pending.is_none() {
+            self.pending = Some(Event::Exception { vector, error_code });
+        }
+    }
+
+    /// Prints the registers.
+    pub fn dump(&self, domain: &Domain, id: VcpuId) {
+        let r = &self.registers.0;
+        let paging = self.hw.paging_state();
+        xen_core::console::print(format_args!("{}v{} rip {:x} rflags {:x}", domain.id, id.0, self.hw.rip(), paging.rflags));
+        xen_core::console::print(format_args!(
+            "  rax {:x} rbx {:x} rcx {:x} rdx {:x} rsi {:x} rdi {:x} rsp {:x} rbp {:x}",
+            r[0], r[3], r[1], r[2], r[6], r[7], r[4], r[5]
+        ));
+        xen_core::console::print(format_args!("  cr0 {:x} cr3 {:x} cr4 {:x} efer {:x}", paging.cr0, paging.cr3, paging.cr4, paging.efer));
+    }
+}

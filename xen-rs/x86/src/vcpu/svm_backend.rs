@@ -1,0 +1,370 @@
+//! [`Backend`] on AMD-V: the only common-code face of the control block.
+
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use x86_emu::{Segment, SegmentAttributes, SegmentName};
+use xen_core::domain::Domain;
+
+use super::backend::{Backend, Event, Exit};
+use crate::domain::X86Domain;
+use crate::guest_paging::PagingState;
+use crate::hvm_context::{DescriptorTable, PendingEvent, VcpuRegisters};
+use crate::svm::vmcb::{Vmcb, VmcbSegment, event, exit, intercept, segment, vintr};
+
+const EFER_SVME: u64 = 1 << 12;
+const NESTED_PAGING: u64 = 1;
+const RFLAGS_RESERVED: u64 = 2;
+const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+
+/// Whether the CPU saves the next instruction's address; the same on all CPUs.
+static NEXT_RIP: AtomicBool = AtomicBool::new(false);
+
+/// Set at boot.
+pub fn set_next_rip(available: bool) {
+    NEXT_RIP.store(available, Relaxed);
+}
+
+/// The control block of a vCPU.
+pub struct Svm {
+    /// The block.
+    pub vmcb: Box<Vmcb>,
+}
+
+fn index(name: SegmentName) -> usize {
+    match name {
+        SegmentName::Es => segment::ES,
+        SegmentName::Cs => segment::CS,
+        SegmentName::Ss => segment::SS,
+        SegmentName::Ds => segment::DS,
+        SegmentName::Fs => segment::FS,
+        SegmentName::Gs => segment::GS,
+        SegmentName::Tr => segment::TR,
+    }
+}
+
+impl Svm {
+    /// A block in reset state over the domain's nested tables and permission maps.
+    #[must_use]
+    pub fn new(arch: &X86Domain, domain: &Domain) -> Self {
+        let mut vmcb = Vmcb::new();
+        vmcb.iopm_base = arch.port_map_address();
+        vmcb.msrpm_base = arch.msr_map_address();
+        vmcb.nested_cr3 = domain.p2m.read().root().maddr().0;
+        vmcb.nested_control = NESTED_PAGING;
+        vmcb.intercepts = [intercept::BASIC, intercept::SVM | arch.extra_intercepts(), 0];
+        vmcb.virtual_interrupt = vintr::MASKING;
+        let mut svm = Self { vmcb };
+        svm.reset();
+        svm
+    }
+}
+
+impl Backend for Svm {
+    fn reset(&mut self) {
+        let v = &mut self.vmcb;
+        let data = VmcbSegment { selector: 0, attributes: 0x93, limit: 0xffff, base: 0 };
+        v.segments = [data; 10];
+        v.segments[segment::CS] = VmcbSegment { selector: 0xf000, attributes: 0x9b, limit: 0xffff, base: 0xffff_0000 };
+        v.segments[segment::LDTR] = VmcbSegment { attributes: 0x82, ..data };
+        v.segments[segment::TR] = VmcbSegment { attributes: 0x8b, ..data };
+        v.segments[segment::GDTR] = VmcbSegment { attributes: 0, ..data };
+        v.segments[segment::IDTR] = VmcbSegment { attributes: 0, ..data };
+        v.cpl = 0;
+        v.efer = EFER_SVME;
+        v.cr0 = 0x6000_0010;
+        v.cr3 = 0;
+        v.cr4 = 0;
+        v.cr2 = 0;
+        v.dr6 = 0xffff_0ff0;
+        v.dr7 = 0x400;
+        v.rflags = RFLAGS_RESERVED;
+        v.rip = 0xfff0;
+        v.pat = PAT_RESET;
+        v.interrupt_shadow = 0;
+        v.event_injection = 0;
+        v.exit_interrupt_info = 0;
+    }
+
+    fn paging_state(&self) -> PagingState {
+        PagingState { cr0: self.vmcb.cr0, cr3: self.vmcb.cr3, cr4: self.vmcb.cr4, efer: self.vmcb.efer, rflags: self.vmcb.rflags }
+    }
+
+    fn rip(&self) -> u64 {
+        self.vmcb.rip
+    }
+
+    fn set_rip(&mut self, rip: u64) {
+        self.vmcb.rip = rip;
+    }
+
+    fn rflags(&self) -> u64 {
+        self.vmcb.rflags
+    }
+
+    fn set_rflags(&mut self, rflags: u64) {
+        self.vmcb.rflags = rflags | RFLAGS_RESERVED;
+    }
+
+    fn cpl(&self) -> u8 {
+        self.vmcb.cpl
+    }
+
+    fn segment(&self, name: SegmentName) -> Segment {
+        let s = &self.vmcb.segments[index(name)];
+        Segment { selector: s.selector, base: s.base, limit: s.limit, attributes: SegmentAttributes(s.attributes) }
+    }
+
+    fn set_segment(&mut self, name: SegmentName, s: Segment) {
+        let new = VmcbSegment { selector: s.selector, attributes: s.attributes.0, limit: s.limit, base: s.base };
+        self.vmcb.segments[index(name)] = new;
+        if name == SegmentName::Ss {
+            self.vmcb.cpl = (s.attributes.0 >> 5 & 3) as u8;
+        }
+    }
+
+    fn cr(&self, index: u8) -> u64 {
+        match index {
+            0 => self.vmcb.cr0,
+            2 => self.vmcb.cr2,
+            3 => self.vmcb.cr3,
+            _ => self.vmcb.cr4,
+        }
+    }
+
+    fn set_cr(&mut self, index: u8, value: u64) {
+        match index {
+            0 => self.vmcb.cr0 = value,
+            2 => self.vmcb.cr2 = value,
+            3 => self.vmcb.cr3 = value,
+            _ => self.vmcb.cr4 = value,
+        }
+    }
+
+    fn efer(&self) -> u64 {
+        self.vmcb.efer & !EFER_SVME
+    }
+
+    fn set_efer(&mut self, value: u64) {
+        self.vmcb.efer = value | EFER_SVME;
+    }
+
+    fn debug_control(&self) -> (u64, u64) {
+        (self.vmcb.dr6, self.vmcb.dr7)
+    }
+
+    fn set_debug_control(&mut self, dr6: u64, dr7: u64) {
+        (self.vmcb.dr6, self.vmcb.dr7) = (dr6, dr7);
+    }
+
+    fn read_msr(&self, msr: u32) -> Option<u64> {
+        let v = &self.vmcb;
+        Some(match msr {
+            0x174 => v.sysenter_cs,
+            0x175 => v.sysenter_esp,
+            0x176 => v.sysenter_eip,
+            0xc000_0081 => v.star,
+            0xc000_0082 => v.lstar,
+            0xc000_0083 => v.cstar,
+            0xc000_0084 => v.sfmask,
+            0xc000_0100 => v.segments[segment::FS].base,
+            0xc000_0101 => v.segments[segment::GS].base,
+            0xc000_0102 => v.kernel_gs_base,
+            _ => return None,
+        })
+    }
+
+    fn write_msr(&mut self, msr: u32, value: u64) -> bool {
+        let v = &mut self.vmcb;
+        match msr {
+            0x174 => v.sysenter_cs = value,
+            0x175 => v.sysenter_esp = value,
+            0x176 => v.sysenter_eip = value,
+            0xc000_0081 => v.star = value,
+            0xc000_0082 => v.lstar = value,
+            0xc000_0083 => v.cstar = value,
+            0xc000_0084 => v.sfmask = value,
+            0xc000_0100 => v.segments[segment::FS].base = value,
+            0xc000_0101 => v.segments[segment::GS].base = value,
+            0xc000_0102 => v.kernel_gs_base = value,
+            _ => return false,
+        }
+        true
+    }
+
+    fn interrupt_shadow(&self) -> bool {
+        self.vmcb.interrupt_shadow & 1 != 0
+    }
+
+    fn set_interrupt_shadow(&mut self, shadow: bool) {
+        self.vmcb.interrupt_shadow = u64::from(shadow);
+    }
+
+    fn inject(&mut self, new: Event) {
+        self.vmcb.event_injection = event::VALID
+            | match new {
+                Event::Interrupt(vector) => event::INTERRUPT | u64::from(vector),
+                Event::Nmi => event::NMI | 2,
+                Event::Exception { vector, error_code: None } => event::EXCEPTION | u64::from(vector),
+                Event::Exception { vector, error_code: Some(code) } => {
+                    event::EXCEPTION | event::ERROR_CODE | u64::from(vector) | u64::from(code) << 32
+                }
+                Event::Software(vector) => event::SOFTWARE | u64::from(vector),
+            };
+    }
+
+    fn interrupted_event(&self) -> Option<Event> {
+        let info = self.vmcb.exit_interrupt_info;
+        if info & event::VALID == 0 {
+            return None;
+        }
+        let vector = info as u8;
+        match info & event::TYPE {
+            event::INTERRUPT => Some(Event::Interrupt(vector)),
+            event::NMI => Some(Event::Nmi),
+            // INT3 and INTO push the address after them; RIP is still before, so executing them again is right.
+            event::EXCEPTION if vector == 3 || vector == 4 => None,
+            event::EXCEPTION => {
+                let error_code = (info & event::ERROR_CODE != 0).then_some((info >> 32) as u32);
+                Some(Event::Exception { vector, error_code })
+            }
+            _ => None,
+        }
+    }
+
+    fn request_window(&mut self, wanted: bool) {
+        if wanted {
+            self.vmcb.virtual_interrupt |= vintr::IRQ | vintr::IGNORE_TPR;
+            self.vmcb.intercepts[0] |= intercept::VINTR;
+        } else {
+            self.vmcb.virtual_interrupt &= !(vintr::IRQ | vintr::IGNORE_TPR);
+            self.vmcb.intercepts[0] &= !intercept::VINTR;
+        }
+    }
+
+    fn next_rip(&self) -> Option<u64> {
+        (NEXT_RIP.load(Relaxed) && self.vmcb.next_rip != 0).then_some(self.vmcb.next_rip)
+    }
+
+    fn fetched(&self) -> &[u8] {
+        let len = usize::from(self.vmcb.fetched_len & 0xf).min(self.vmcb.fetched.len());
+        &self.vmcb.fetched[..len]
+    }
+
+    fn exit(&self) -> Exit {
+        let v = &self.vmcb;
+        match v.exit_code {
+            exit::INTR => Exit::Interrupt,
+            exit::NMI => Exit::Nmi,
+            exit::VINTR => Exit::Window,
+            exit::CPUID => Exit::Cpuid,
+            exit::HLT => Exit::Halt,
+            exit::INVD | exit::WBINVD => Exit::CacheFlush,
+            exit::MSR if v.exit_info1 == 0 => Exit::ReadMsr,
+            exit::MSR => Exit::WriteMsr,
+            exit::IOIO => port_exit(v),
+            exit::VMMCALL => Exit::Hypercall,
+            exit::NPF => Exit::NestedFault { gpa: v.exit_info2, write: v.exit_info1 & 2 != 0, fetch: v.exit_info1 & 16 != 0 },
+            exit::SHUTDOWN => Exit::Shutdown,
+            exit::XSETBV => Exit::Xsetbv,
+            exit::RDTSCP => Exit::Rdtscp,
+            exit::RDPMC => Exit::Rdpmc,
+            exit::PAUSE => Exit::Pause,
+            exit::INIT => Exit::Init,
+            exit::INVLPGA | exit::VMRUN..=exit::SKINIT | exit::MONITOR..=exit::MWAIT_ARMED => Exit::Undefined,
+            exit::INVALID => Exit::Invalid,
+            code => Exit::Unknown(code),
+        }
+    }
+
+    fn set_tsc_offset(&mut self, offset: u64) {
+        self.vmcb.tsc_offset = offset;
+    }
+}
+
+/// EXITINFO1 of an IOIO exit (AMD APM volume 2, "IOIO Intercept Information").
+fn port_exit(v: &Vmcb) -> Exit {
+    const IN: u64 = 1;
+    const STRING: u64 = 4;
+    let info = v.exit_info1;
+    if info & STRING != 0 {
+        return Exit::Emulate;
+    }
+    Exit::Port { port: (info >> 16) as u16, size: (info >> 4 & 7) as u8, write: info & IN == 0, next_rip: v.exit_info2 }
+}
+
+fn packed(s: &Segment) -> VmcbSegment {
+    VmcbSegment { selector: s.selector, attributes: s.attributes.0, limit: s.limit, base: s.base }
+}
+
+fn unpacked(s: &VmcbSegment) -> Segment {
+    Segment { selector: s.selector, base: s.base, limit: s.limit, attributes: SegmentAttributes(s.attributes) }
+}
+
+const fn table(t: &DescriptorTable) -> VmcbSegment {
+    VmcbSegment { selector: 0, attributes: 0, limit: t.limit, base: t.base }
+}
+
+impl Svm {
+    /// Everything the control block holds of `r`; general registers, FPU and debug addresses are the caller's.
+    pub fn load_registers(&mut self, r: &VcpuRegisters) {
+        self.reset();
+        let v = &mut self.vmcb;
+        let order = [
+            (segment::ES, &r.es), (segment::CS, &r.cs), (segment::SS, &r.ss), (segment::DS, &r.ds), (segment::FS, &r.fs), (segment::GS, &r.gs),
+            (segment::LDTR, &r.ldtr), (segment::TR, &r.tr),
+        ];
+        order.into_iter().for_each(|(index, s)| v.segments[index] = packed(s));
+        v.segments[segment::GDTR] = table(&r.gdtr);
+        v.segments[segment::IDTR] = table(&r.idtr);
+        v.cpl = (r.ss.attributes.0 >> 5 & 3) as u8;
+        (v.rip, v.rflags, v.rsp, v.rax) = (r.rip, r.rflags | RFLAGS_RESERVED, r.gprs[4], r.gprs[0]);
+        (v.cr0, v.cr2, v.cr3, v.cr4) = (r.cr0, r.cr2, r.cr3, r.cr4);
+        (v.dr6, v.dr7, v.efer) = (r.dr6, r.dr7, r.efer | EFER_SVME);
+        (v.sysenter_cs, v.sysenter_esp, v.sysenter_eip) = (r.sysenter_cs, r.sysenter_esp, r.sysenter_eip);
+        (v.star, v.lstar, v.cstar, v.sfmask, v.kernel_gs_base) = (r.star, r.lstar, r.cstar, r.sfmask, r.kernel_gs_base);
+    }
+
+    /// The reverse.
+    #[must_use]
+    pub fn save_registers(&self, gprs: [u64; 16]) -> VcpuRegisters {
+        let v = &self.vmcb;
+        let seg = |index: usize| unpacked(&v.segments[index]);
+        let table = |index: usize| DescriptorTable { base: v.segments[index].base, limit: v.segments[index].limit };
+        VcpuRegisters {
+            gprs,
+            rip: v.rip,
+            rflags: v.rflags,
+            cr0: v.cr0,
+            cr2: v.cr2,
+            cr3: v.cr3,
+            cr4: v.cr4,
+            breakpoints: [0; 4],
+            dr6: v.dr6,
+            dr7: v.dr7,
+            cs: seg(segment::CS),
+            ds: seg(segment::DS),
+            es: seg(segment::ES),
+            fs: seg(segment::FS),
+            gs: seg(segment::GS),
+            ss: seg(segment::SS),
+            tr: seg(segment::TR),
+            ldtr: seg(segment::LDTR),
+            gdtr: table(segment::GDTR),
+            idtr: table(segment::IDTR),
+            sysenter_cs: v.sysenter_cs,
+            sysenter_esp: v.sysenter_esp,
+            sysenter_eip: v.sysenter_eip,
+            star: v.star,
+            lstar: v.lstar,
+            cstar: v.cstar,
+            sfmask: v.sfmask,
+            efer: self.efer(),
+            kernel_gs_base: v.kernel_gs_base,
+            tsc_aux: 0,
+            tsc: 0,
+            fpu: None,
+            pending_event: None::<PendingEvent>,
+        }
+    }
+}
