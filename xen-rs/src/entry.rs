@@ -1,5 +1,8 @@
 //! Where the assembly hands over, on the boot CPU and on every other.
-#![allow(unsafe_code, reason = "exports symbols to the assembly and reads the linker's")]
+#![allow(
+    unsafe_code,
+    reason = "exports symbols to the assembly and reads the linker's"
+)]
 
 use core::arch::global_asm;
 use core::panic::PanicInfo;
@@ -33,15 +36,30 @@ fn image_layout() -> ImageLayout {
 fn trampoline() -> Trampoline {
     let (from, to) = (&raw const ap_trampoline, &raw const ap_trampoline_end);
     // SAFETY: the linker places the code between the two symbols; the stack word is only used as an atomic.
-    let (code, stack) = unsafe { (core::slice::from_raw_parts(from, to as usize - from as usize), &*(&raw const ap_stack)) };
-    Trampoline { code, stack, page: 0 }
+    let (code, stack) = unsafe {
+        (
+            core::slice::from_raw_parts(from, to as usize - from as usize),
+            &*(&raw const ap_stack),
+        )
+    };
+    Trampoline {
+        code,
+        stack,
+        page: 0,
+    }
 }
 
 // SAFETY: the name is unique; the assembly calls it once, on the boot CPU, with eax and ebx of the loader.
 #[unsafe(no_mangle)]
 extern "C" fn image_start_of_day(magic: u32, info: u32) -> ! {
     crate::heap::start();
-    let early = start::Early { magic, info, image: image_layout(), trampoline: trampoline(), add_heap: crate::heap::add };
+    let early = start::Early {
+        magic,
+        info,
+        image: image_layout(),
+        trampoline: trampoline(),
+        add_heap: crate::heap::add,
+    };
     start::boot_cpu(early)
 }
 

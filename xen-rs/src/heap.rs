@@ -23,20 +23,30 @@ struct Heap {
 }
 
 #[global_allocator]
-static HEAP: Heap = Heap { small: TalcLock::new(Manual) };
+static HEAP: Heap = Heap {
+    small: TalcLock::new(Manual),
+};
 
 static mut EARLY: [u8; EARLY_BYTES] = [0; EARLY_BYTES];
 
 /// Makes the heap usable. First thing at boot.
 pub fn start() {
     // SAFETY: called once by the boot CPU; the array is used for nothing else.
-    unsafe { HEAP.small.lock().claim(&raw mut EARLY as *mut u8, EARLY_BYTES) };
+    unsafe {
+        HEAP.small
+            .lock()
+            .claim(&raw mut EARLY as *mut u8, EARLY_BYTES)
+    };
 }
 
 /// Adds RAM that was set aside for the heap.
 pub fn add(range: PhysRange) {
     // SAFETY: the range lies in the direct map and belongs to the heap from now on.
-    unsafe { HEAP.small.lock().claim((BASE + range.start) as *mut u8, range.len() as usize) };
+    unsafe {
+        HEAP.small
+            .lock()
+            .claim((BASE + range.start) as *mut u8, range.len() as usize)
+    };
 }
 
 fn order_of(layout: &Layout) -> u32 {
@@ -51,9 +61,13 @@ fn pages_of(layout: &Layout) -> u64 {
 
 /// `pages` contiguous frames out of a free block of `1 << order`; the rest of the block stays free.
 fn take_frames(order: u32, pages: u64) -> *mut u8 {
-    let Some(hv) = try_hv().filter(|_| order <= MAX_ORDER) else { return ptr::null_mut() };
+    let Some(hv) = try_hv().filter(|_| order <= MAX_ORDER) else {
+        return ptr::null_mut();
+    };
     let mut frames = hv.frames.lock();
-    let Some(first) = frames.allocate(order) else { return ptr::null_mut() };
+    let Some(first) = frames.allocate(order) else {
+        return ptr::null_mut();
+    };
     frames.add_range(Mfn(first.0 + pages), Mfn(first.0 + (1 << order)));
     (BASE + first.maddr().0) as *mut u8
 }
@@ -67,7 +81,8 @@ impl Heap {
     fn grow(&self) -> bool {
         let block = take_frames(GROWTH_ORDER, 1 << GROWTH_ORDER);
         // SAFETY: fresh frames that nobody else uses.
-        !block.is_null() && unsafe { self.small.lock().claim(block, 4096 << GROWTH_ORDER) }.is_some()
+        !block.is_null()
+            && unsafe { self.small.lock().claim(block, 4096 << GROWTH_ORDER) }.is_some()
     }
 }
 
@@ -78,7 +93,11 @@ unsafe impl GlobalAlloc for Heap {
             return take_frames(order_of(&layout), pages_of(&layout));
         }
         let first = self.small(layout);
-        if first.is_null() && self.grow() { self.small(layout) } else { first }
+        if first.is_null() && self.grow() {
+            self.small(layout)
+        } else {
+            first
+        }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -86,7 +105,9 @@ unsafe impl GlobalAlloc for Heap {
         if layout.size() >= LARGE && address.is_multiple_of(4096) && is_large(address) {
             if let Some(hv) = try_hv() {
                 let first = (address - BASE) >> 12;
-                hv.frames.lock().add_range(Mfn(first), Mfn(first + pages_of(&layout)));
+                hv.frames
+                    .lock()
+                    .add_range(Mfn(first), Mfn(first + pages_of(&layout)));
             }
             return;
         }

@@ -44,7 +44,13 @@ struct State {
 }
 
 impl State {
-    const EMPTY: Self = Self { ring: [0; RING_SIZE], produced: 0, start: 0, sink: None, at_line_start: true };
+    const EMPTY: Self = Self {
+        ring: [0; RING_SIZE],
+        produced: 0,
+        start: 0,
+        sink: None,
+        at_line_start: true,
+    };
 }
 
 #[cfg(not(test))]
@@ -86,7 +92,9 @@ impl State {
             self.ring[(self.produced % RING_SIZE as u64) as usize] = byte;
             self.produced += 1;
         }
-        self.start = self.start.max(self.produced.saturating_sub(RING_SIZE as u64));
+        self.start = self
+            .start
+            .max(self.produced.saturating_sub(RING_SIZE as u64));
         self.put_to_sink(bytes);
     }
 
@@ -134,7 +142,13 @@ pub fn print(text: fmt::Arguments<'_>) {
         state.put(b"\n");
     }
     // Writing to the ring cannot fail.
-    let _ = writeln!(Prefixed { state: &mut state, prefix: format_args!("(XEN) ") }, "{text}");
+    let _ = writeln!(
+        Prefixed {
+            state: &mut state,
+            prefix: format_args!("(XEN) ")
+        },
+        "{text}"
+    );
 }
 
 /// Prints a line of the hypervisor's own if `loglvl=` lets it.
@@ -181,7 +195,11 @@ pub fn put_guest_line(domid: u16, now_ns: u64, bytes: &[u8]) {
     // Writing to the ring cannot fail.
     let _ = write!(Raw(&mut state), "(XEN) (d{domid}) ");
     for &byte in bytes {
-        state.put(&[if byte == b'\t' || (b' '..=b'~').contains(&byte) { byte } else { b'?' }]);
+        state.put(&[if byte == b'\t' || (b' '..=b'~').contains(&byte) {
+            byte
+        } else {
+            b'?'
+        }]);
     }
     state.put(b"\n");
 }
@@ -209,7 +227,13 @@ pub fn clear() {
 pub fn print_while_dying(text: fmt::Arguments<'_>) {
     if let Some(mut state) = (0..1_000_000).find_map(|_| console().try_lock()) {
         // Writing to the ring cannot fail.
-        let _ = writeln!(Prefixed { state: &mut state, prefix: format_args!("(XEN) ") }, "{text}");
+        let _ = writeln!(
+            Prefixed {
+                state: &mut state,
+                prefix: format_args!("(XEN) ")
+            },
+            "{text}"
+        );
     }
 }
 

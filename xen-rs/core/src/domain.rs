@@ -208,7 +208,8 @@ impl Domain {
         pause.pause();
         let mut params = [0; NR_PARAMS];
         // Xen reports a triple fault as a reboot unless told otherwise.
-        params[xen_abi::hvm::params::HVM_PARAM_TRIPLE_FAULT_REASON as usize] = u64::from(xen_abi::sched::SHUTDOWN_REBOOT);
+        params[xen_abi::hvm::params::HVM_PARAM_TRIPLE_FAULT_REASON as usize] =
+            u64::from(xen_abi::sched::SHUTDOWN_REBOOT);
         Self {
             id: parts.id,
             privileged: parts.privileged,
@@ -226,7 +227,10 @@ impl Domain {
             p2m: RwLock::new(Rank::P2m, parts.p2m),
             table_frames: AtomicU64::new(0),
             tlb_generation: AtomicU64::new(0),
-            memory: MemoryAccount { limit: AtomicU64::new(u64::from(u32::MAX)), ..MemoryAccount::default() },
+            memory: MemoryAccount {
+                limit: AtomicU64::new(u64::from(u32::MAX)),
+                ..MemoryAccount::default()
+            },
             events: Lock::new(Rank::Events, parts.events),
             grants: parts.grants,
             params: Lock::new(Rank::Values, params),
@@ -271,7 +275,9 @@ impl Domain {
 
     /// Takes the next step towards death; `true` if this call did it.
     pub fn advance_life(&self, from: Life, to: Life) -> bool {
-        self.life.compare_exchange(from as u8, to as u8, SeqCst, SeqCst).is_ok()
+        self.life
+            .compare_exchange(from as u8, to as u8, SeqCst, SeqCst)
+            .is_ok()
     }
 
     /// Whether it is being destroyed.

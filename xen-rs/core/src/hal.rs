@@ -211,7 +211,11 @@ pub trait DomainArch: Any + Send + Sync {
     /// The CPU policy as the toolstack sees it.
     fn policy(&self) -> SerialisedPolicy;
     /// Replaces parts of the policy. On failure: the errno and the first offending leaf, subleaf and MSR (`u32::MAX` when not to blame).
-    fn set_policy(&self, domain: &Domain, policy: &SerialisedPolicy) -> Result<(), (Errno, u32, u32, u32)>;
+    fn set_policy(
+        &self,
+        domain: &Domain,
+        policy: &SerialisedPolicy,
+    ) -> Result<(), (Errno, u32, u32, u32)>;
     /// Size in bytes of a full HVM context.
     fn context_size(&self, domain: &Domain) -> usize;
     /// The full HVM context of a paused domain (xen/include/public/hvm/save.h).
@@ -223,7 +227,13 @@ pub trait DomainArch: Any + Send + Sync {
     /// TSC mode: (mode, elapsed ns, kHz, incarnation), as `XEN_DOMCTL_gettscinfo`.
     fn tsc_info(&self) -> (u32, u64, u32, u32);
     /// Sets them.
-    fn set_tsc_info(&self, mode: u32, elapsed_ns: u64, khz: u32, incarnation: u32) -> Result<(), Errno>;
+    fn set_tsc_info(
+        &self,
+        mode: u32,
+        elapsed_ns: u64,
+        khz: u32,
+        incarnation: u32,
+    ) -> Result<(), Errno>;
     /// Lets (or stops letting) the domain use an I/O port range directly.
     fn permit_ports(&self, first: u32, count: u32, allow: bool) -> Result<(), Errno>;
     /// What `PHYSDEVOP_pci_device_add` and friends need: whether the device is known to the domain's PCI model.
@@ -232,7 +242,12 @@ pub trait DomainArch: Any + Send + Sync {
     ///
     /// # Errors
     /// `ENODEV` if nothing is there, `EOPNOTSUPP` if the model cannot follow.
-    fn pci_news(&self, _domain: &Domain, _news: PciNews, _device: PhysdevPciDevice) -> Result<(), Errno> {
+    fn pci_news(
+        &self,
+        _domain: &Domain,
+        _news: PciNews,
+        _device: PhysdevPciDevice,
+    ) -> Result<(), Errno> {
         Err(Errno::EOPNOTSUPP)
     }
     /// Prints state for a debug key.

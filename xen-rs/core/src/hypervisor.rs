@@ -94,7 +94,9 @@ impl Hypervisor {
             claimed_pages: AtomicU64::new(0),
             domains: RwLock::new(Rank::Domains, BTreeMap::new()),
             scheduler: Scheduler::new(CpuMask::first(cpus), policy),
-            timers: (0..cpus).map(|_| Lock::new(Rank::Timers, TimerQueue::new())).collect(),
+            timers: (0..cpus)
+                .map(|_| Lock::new(Rank::Timers, TimerQueue::new()))
+                .collect(),
             next_domid: Lock::new(Rank::DomainIds, 1),
             wallclock_ns,
         }
@@ -109,7 +111,12 @@ impl Hypervisor {
     /// Domains from number `from` on, in order, at most `limit`.
     #[must_use]
     pub fn domains_from(&self, from: Domid, limit: usize) -> Vec<Arc<Domain>> {
-        self.domains.read().range(from..).take(limit).map(|(_, domain)| Arc::clone(domain)).collect()
+        self.domains
+            .read()
+            .range(from..)
+            .take(limit)
+            .map(|(_, domain)| Arc::clone(domain))
+            .collect()
     }
 
     /// System time in ns.
@@ -121,6 +128,9 @@ impl Hypervisor {
     /// Free pages that nobody has claimed.
     #[must_use]
     pub fn unclaimed_pages(&self) -> u64 {
-        self.frames.lock().free_pages().saturating_sub(self.claimed_pages.load(SeqCst))
+        self.frames
+            .lock()
+            .free_pages()
+            .saturating_sub(self.claimed_pages.load(SeqCst))
     }
 }

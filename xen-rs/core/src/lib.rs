@@ -8,26 +8,26 @@ extern crate alloc;
 #[cfg(any(test, feature = "fake"))]
 extern crate std;
 
+pub mod cmdline;
+pub mod console;
+pub mod console_input;
+pub mod domain;
+pub mod evtchn;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake_hv;
-pub mod cmdline;
-pub mod console;
-pub mod console_input;
-pub mod evtchn;
 pub mod grant;
 pub mod hal;
+pub mod hypercall;
+pub mod hypervisor;
 pub mod ids;
 pub mod lock;
 pub mod memory;
 pub mod p2m;
 pub mod paging;
-pub mod vpci;
-pub mod domain;
-pub mod hypercall;
-pub mod hypervisor;
 pub mod runstate_area;
 pub mod sched;
 pub mod timer;
 pub mod vcpu;
+pub mod vpci;

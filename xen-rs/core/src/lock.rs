@@ -59,7 +59,10 @@ mod held {
     pub fn push(rank: Rank, nested: bool) {
         HELD.with_borrow_mut(|held| {
             if let Some(&last) = held.iter().max() {
-                assert!(last < rank || (nested && last == rank), "lock {rank:?} taken while {last:?} is held");
+                assert!(
+                    last < rank || (nested && last == rank),
+                    "lock {rank:?} taken while {last:?} is held"
+                );
             }
             held.push(rank);
         });
@@ -95,26 +98,38 @@ pub struct Guard<'a, T> {
 impl<T> Lock<T> {
     /// A lock of `rank` around `value`.
     pub const fn new(rank: Rank, value: T) -> Self {
-        Self { rank, inner: spin::Mutex::new(value) }
+        Self {
+            rank,
+            inner: spin::Mutex::new(value),
+        }
     }
 
     /// Waits for the lock.
     pub fn lock(&self) -> Guard<'_, T> {
         held::push(self.rank, false);
-        Guard { rank: self.rank, inner: self.inner.lock() }
+        Guard {
+            rank: self.rank,
+            inner: self.inner.lock(),
+        }
     }
 
     /// Waits for the lock while another of the same rank is held: the caller orders the two by domain number.
     pub fn lock_second(&self) -> Guard<'_, T> {
         held::push(self.rank, true);
-        Guard { rank: self.rank, inner: self.inner.lock() }
+        Guard {
+            rank: self.rank,
+            inner: self.inner.lock(),
+        }
     }
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         let inner = self.inner.try_lock()?;
         held::push(self.rank, true);
-        Some(Guard { rank: self.rank, inner })
+        Some(Guard {
+            rank: self.rank,
+            inner,
+        })
     }
 }
 
@@ -158,19 +173,28 @@ pub struct WriteGuard<'a, T> {
 impl<T> RwLock<T> {
     /// A lock of `rank` around `value`.
     pub const fn new(rank: Rank, value: T) -> Self {
-        Self { rank, inner: spin::RwLock::new(value) }
+        Self {
+            rank,
+            inner: spin::RwLock::new(value),
+        }
     }
 
     /// Waits for shared access.
     pub fn read(&self) -> ReadGuard<'_, T> {
         held::push(self.rank, false);
-        ReadGuard { rank: self.rank, inner: self.inner.read() }
+        ReadGuard {
+            rank: self.rank,
+            inner: self.inner.read(),
+        }
     }
 
     /// Waits for exclusive access.
     pub fn write(&self) -> WriteGuard<'_, T> {
         held::push(self.rank, false);
-        WriteGuard { rank: self.rank, inner: self.inner.write() }
+        WriteGuard {
+            rank: self.rank,
+            inner: self.inner.write(),
+        }
     }
 }
 

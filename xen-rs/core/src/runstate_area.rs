@@ -15,7 +15,13 @@ pub const SIZE_64: usize = 48;
 pub const SIZE_32: usize = 44;
 
 /// Writes a snapshot. With `update` the entry time carries the update flag while the rest changes.
-pub fn write(hv: &Hypervisor, domain: &Domain, area: &GuestArea, snapshot: &RunstateSnapshot, update: bool) {
+pub fn write(
+    hv: &Hypervisor,
+    domain: &Domain,
+    area: &GuestArea,
+    snapshot: &RunstateSnapshot,
+    update: bool,
+) {
     let entry_at = if domain.is_32bit.load(SeqCst) { 4 } else { 8 };
     let mut bytes = [0u8; SIZE_64];
     bytes[..4].copy_from_slice(&(snapshot.state as u32).to_le_bytes());
@@ -25,9 +31,18 @@ pub fn write(hv: &Hypervisor, domain: &Domain, area: &GuestArea, snapshot: &Runs
     }
     let entry = snapshot.state_entry_time;
     if update {
-        hv.write_area(domain, area, entry_at, &(entry | XEN_RUNSTATE_UPDATE).to_le_bytes());
+        hv.write_area(
+            domain,
+            area,
+            entry_at,
+            &(entry | XEN_RUNSTATE_UPDATE).to_le_bytes(),
+        );
     }
-    let marked = if update { entry | XEN_RUNSTATE_UPDATE } else { entry };
+    let marked = if update {
+        entry | XEN_RUNSTATE_UPDATE
+    } else {
+        entry
+    };
     bytes[entry_at..entry_at + 8].copy_from_slice(&marked.to_le_bytes());
     hv.write_area(domain, area, 0, &bytes[..entry_at + 40]);
     if update {

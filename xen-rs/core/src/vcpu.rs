@@ -75,7 +75,11 @@ impl Timers {
     #[must_use]
     pub fn earliest_ns(&self) -> u64 {
         let watchdogs = self.watchdogs.map(Watchdog::deadline_ns);
-        self.singleshot_ns.min(self.periodic_ns).min(self.poll_ns).min(watchdogs[0]).min(watchdogs[1])
+        self.singleshot_ns
+            .min(self.periodic_ns)
+            .min(self.poll_ns)
+            .min(watchdogs[0])
+            .min(watchdogs[1])
     }
 }
 
@@ -201,7 +205,9 @@ impl Schedulable for Vcpu {
     }
 
     fn runnable(&self) -> bool {
-        self.flags.load(SeqCst) == 0 && self.pause_count.load(SeqCst) == 0 && !self.domain_pause.is_paused()
+        self.flags.load(SeqCst) == 0
+            && self.pause_count.load(SeqCst) == 0
+            && !self.domain_pause.is_paused()
     }
 
     fn blocked(&self) -> bool {

@@ -86,7 +86,10 @@ impl Arch for X86Arch {
 
     fn system_policy(&self, index: u32) -> Result<SerialisedPolicy, Errno> {
         let policy = policies().by_policy_index(index)?;
-        Ok(SerialisedPolicy { leaves: policy.leaves(), msrs: policy.msrs().to_vec() })
+        Ok(SerialisedPolicy {
+            leaves: policy.leaves(),
+            msrs: policy.msrs().to_vec(),
+        })
     }
 
     fn featureset(&self, index: u32) -> Result<Vec<u32>, Errno> {
@@ -109,11 +112,21 @@ impl DomainArch for X86Domain {
 
     fn policy(&self) -> SerialisedPolicy {
         let policy = self.policy.read();
-        SerialisedPolicy { leaves: policy.leaves(), msrs: policy.msrs().to_vec() }
+        SerialisedPolicy {
+            leaves: policy.leaves(),
+            msrs: policy.msrs().to_vec(),
+        }
     }
 
-    fn set_policy(&self, _domain: &Domain, new: &SerialisedPolicy) -> Result<(), (Errno, u32, u32, u32)> {
-        let updated = self.policy.read().updated(&new.leaves, &new.msrs, policies());
+    fn set_policy(
+        &self,
+        _domain: &Domain,
+        new: &SerialisedPolicy,
+    ) -> Result<(), (Errno, u32, u32, u32)> {
+        let updated = self
+            .policy
+            .read()
+            .updated(&new.leaves, &new.msrs, policies());
         match updated {
             Ok(policy) => {
                 *self.policy.write() = policy;
@@ -144,7 +157,13 @@ impl DomainArch for X86Domain {
         (tsc.mode, time::now_ns(), time::tsc_khz(), tsc.incarnation)
     }
 
-    fn set_tsc_info(&self, mode: u32, _elapsed_ns: u64, khz: u32, incarnation: u32) -> Result<(), Errno> {
+    fn set_tsc_info(
+        &self,
+        mode: u32,
+        _elapsed_ns: u64,
+        khz: u32,
+        incarnation: u32,
+    ) -> Result<(), Errno> {
         // Emulated and scaled counters (modes 1 and 3) are not supported; the default serves every guest that was started here.
         if mode > 2 || (mode == 1) || (khz != 0 && khz != time::tsc_khz()) {
             return Err(Errno::EOPNOTSUPP);
@@ -165,7 +184,9 @@ impl DomainArch for X86Domain {
 
     fn pci_device_exists(&self, segment: u16, bus: u8, devfn: u8) -> bool {
         let sbdf = Sbdf::new(segment, bus, devfn >> 3, devfn & 7);
-        self.devices.as_ref().is_some_and(|d| d.pci_device_exists(sbdf))
+        self.devices
+            .as_ref()
+            .is_some_and(|d| d.pci_device_exists(sbdf))
     }
 
     fn dump(&self, domain: &Domain) {

@@ -27,9 +27,14 @@ fn registers() {
 fn vectors() {
     for cpu in all_cpus() {
         for (vector, word) in cpu.vectors.iter().enumerate() {
-            let source = crate::interrupts::Source::from_word(word.load(core::sync::atomic::Ordering::Relaxed));
+            let source = crate::interrupts::Source::from_word(
+                word.load(core::sync::atomic::Ordering::Relaxed),
+            );
             if source != crate::interrupts::Source::None {
-                print(format_args!("CPU{} vector {vector:#x}: {source:?}", cpu.id.0));
+                print(format_args!(
+                    "CPU{} vector {vector:#x}: {source:?}",
+                    cpu.id.0
+                ));
             }
         }
     }

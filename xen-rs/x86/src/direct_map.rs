@@ -27,7 +27,10 @@ pub static DIRECT_MAP: DirectMap = DirectMap;
 
 fn pointer<T>(at: Maddr, len: usize) -> *mut T {
     let end = at.0.checked_add(len as u64).expect("machine address wraps");
-    assert!(end <= RAM_END.load(Ordering::Relaxed), "machine address outside the direct map");
+    assert!(
+        end <= RAM_END.load(Ordering::Relaxed),
+        "machine address outside the direct map"
+    );
     (BASE + at.0) as *mut T
 }
 
@@ -55,12 +58,16 @@ fn u8_at(at: Maddr) -> &'static AtomicU8 {
 impl MachineMemory for DirectMap {
     fn read(&self, at: Maddr, into: &mut [u8]) {
         // SAFETY: source inside the direct map; a racing guest write can only make the bytes any bytes.
-        unsafe { ptr::copy_nonoverlapping(pointer::<u8>(at, into.len()), into.as_mut_ptr(), into.len()) };
+        unsafe {
+            ptr::copy_nonoverlapping(pointer::<u8>(at, into.len()), into.as_mut_ptr(), into.len())
+        };
     }
 
     fn write(&self, at: Maddr, from: &[u8]) {
         // SAFETY: target inside the direct map, in a frame that the caller may write.
-        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), pointer::<u8>(at, from.len()), from.len()) };
+        unsafe {
+            ptr::copy_nonoverlapping(from.as_ptr(), pointer::<u8>(at, from.len()), from.len())
+        };
     }
 
     fn copy(&self, from: Maddr, to: Maddr, len: usize) {
@@ -132,11 +139,17 @@ pub struct Registers {
 impl Registers {
     /// A window onto `len` bytes at `at`; the region is already mapped.
     pub(crate) const fn mapped(at: u64, len: u64) -> Self {
-        Self { base: MMIO_BASE + at, len }
+        Self {
+            base: MMIO_BASE + at,
+            len,
+        }
     }
 
     fn pointer<T>(&self, offset: u64) -> *mut T {
-        assert!(offset + size_of::<T>() as u64 <= self.len, "register outside its window");
+        assert!(
+            offset + size_of::<T>() as u64 <= self.len,
+            "register outside its window"
+        );
         let p = (self.base + offset) as *mut T;
         assert!(p.is_aligned(), "unaligned register");
         p

@@ -1,5 +1,8 @@
 //! Building dom0 and starting it.
-#![allow(unsafe_code, reason = "fills dom0's memory, which nobody uses yet, through slices")]
+#![allow(
+    unsafe_code,
+    reason = "fills dom0's memory, which nobody uses yet, through slices"
+)]
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -43,10 +46,23 @@ const MAX_VCPUS: u32 = 128;
 ///
 /// # Errors
 /// A message for the console.
-pub fn start(hv: &'static Hypervisor, boot: &BootInfo, firmware: &Firmware, host_map: &[E820Entry], map: Dom0Map) -> Result<(), String> {
-    let kernel = boot.modules.first().ok_or("no dom0 kernel: the boot entry has no module")?;
+pub fn start(
+    hv: &'static Hypervisor,
+    boot: &BootInfo,
+    firmware: &Firmware,
+    host_map: &[E820Entry],
+    map: Dom0Map,
+) -> Result<(), String> {
+    let kernel = boot
+        .modules
+        .first()
+        .ok_or("no dom0 kernel: the boot entry has no module")?;
     let initrd = boot.modules.get(1);
-    let vcpus = hv.options.dom0_max_vcpus.of(hv.host.cpus).clamp(1, MAX_VCPUS);
+    let vcpus = hv
+        .options
+        .dom0_max_vcpus
+        .of(hv.host.cpus)
+        .clamp(1, MAX_VCPUS);
     let domain = create(hv, &map, vcpus)?;
     crate::power::init(firmware);
     let entry = load(hv, kernel, initrd, firmware, host_map, map, vcpus)?;
@@ -54,7 +70,11 @@ pub fn start(hv: &'static Hypervisor, boot: &BootInfo, firmware: &Firmware, host
     map_low_memory(hv, &domain, host_map)?;
     open_ports(&domain);
     if let Some(devices) = &X86Domain::of(&domain).devices {
-        let ram = host_map.iter().filter(|e| e.kind == E820Kind::RAM).map(|e| e.range.pages_touched()).collect();
+        let ram = host_map
+            .iter()
+            .filter(|e| e.kind == E820Kind::RAM)
+            .map(|e| e.range.pages_touched())
+            .collect();
         devices.discover(hv, &domain, ram, &firmware.config_windows);
     }
     dispatch::set_device_handler(device_interrupt);
@@ -68,7 +88,9 @@ pub fn start(hv: &'static Hypervisor, boot: &BootInfo, firmware: &Firmware, host
     info!("Dom0 has maximum {vcpus} VCPUs");
     hv.bring_up(first);
     hv.unpause_domain(&domain);
-    domain.tool_pauses.store(0, core::sync::atomic::Ordering::SeqCst);
+    domain
+        .tool_pauses
+        .store(0, core::sync::atomic::Ordering::SeqCst);
     Ok(())
 }
 
@@ -92,10 +114,22 @@ fn create(hv: &Hypervisor, map: &Dom0Map, vcpus: u32) -> Result<Arc<Domain>, Str
         max_grant_version: 1,
         ..DomainConfig::default()
     };
-    let new = CreateDomain { id: Some(Domid::DOM0), handle: [0; 16], config, pool: PoolId::ZERO, privileged: true };
-    let domain = hv.create_domain(new).map_err(|errno| format!("dom0 cannot be created: {errno}"))?;
-    map.ram.iter().try_for_each(|range| give_ram(hv, &domain, range)).map_err(|errno| format!("dom0's memory: {errno}"))?;
-    hv.create_vcpus(&domain).map_err(|errno| format!("dom0's vCPUs: {errno}"))?;
+    let new = CreateDomain {
+        id: Some(Domid::DOM0),
+        handle: [0; 16],
+        config,
+        pool: PoolId::ZERO,
+        privileged: true,
+    };
+    let domain = hv
+        .create_domain(new)
+        .map_err(|errno| format!("dom0 cannot be created: {errno}"))?;
+    map.ram
+        .iter()
+        .try_for_each(|range| give_ram(hv, &domain, range))
+        .map_err(|errno| format!("dom0's memory: {errno}"))?;
+    hv.create_vcpus(&domain)
+        .map_err(|errno| format!("dom0's vCPUs: {errno}"))?;
     pin_vcpus(hv, &domain);
     Ok(domain)
 }
@@ -108,19 +142,36 @@ fn pin_vcpus(hv: &Hypervisor, domain: &Domain) {
     for vcpu in domain.vcpus() {
         let cpu = xen_core::ids::CpuId(vcpu.id.0 % hv.host.cpus);
         // A CPU that is online is in pool 0.
-        let _ = hv.scheduler.set_hard_affinity(vcpu, CpuMask::only(cpu), hv.now_ns());
+        let _ = hv
+            .scheduler
+            .set_hard_affinity(vcpu, CpuMask::only(cpu), hv.now_ns());
     }
 }
 
 /// Makes frames dom0's own and maps each at the same number.
-fn give_ram(hv: &Hypervisor, domain: &Domain, range: &PhysRange) -> Result<(), xen_abi::errno::Errno> {
+fn give_ram(
+    hv: &Hypervisor,
+    domain: &Domain,
+    range: &PhysRange,
+) -> Result<(), xen_abi::errno::Errno> {
     let (mut at, end) = (range.start >> 12, range.end >> 12);
-    domain.memory.total.fetch_add(end - at, core::sync::atomic::Ordering::SeqCst);
+    domain
+        .memory
+        .total
+        .fetch_add(end - at, core::sync::atomic::Ordering::SeqCst);
     (at..end).for_each(|frame| hv.table.assign(Mfn(frame), domain.id));
     while at < end {
         let large = at.is_multiple_of(1 << LARGE_ORDER) && end - at >= 1 << LARGE_ORDER;
         let order = if large { LARGE_ORDER } else { 0 };
-        hv.map_run(domain, Gfn(at), order, P2mEntry { mfn: Mfn(at), kind: PageType::Ram })?;
+        hv.map_run(
+            domain,
+            Gfn(at),
+            order,
+            P2mEntry {
+                mfn: Mfn(at),
+                kind: PageType::Ram,
+            },
+        )?;
         at += 1 << order;
     }
     Ok(())
@@ -150,38 +201,78 @@ fn load(
     let payload = bzimage::locate(module).map_err(|e| e.to_string())?;
     let need = decompress::heap_need(&payload) as u64 + decompress::output_len(&payload) as u64;
     if hv.frames.lock().free_pages() << 12 < need {
-        return Err(format!("unpacking the dom0 kernel needs {} MiB of free memory", need >> 20));
+        return Err(format!(
+            "unpacking the dom0 kernel needs {} MiB of free memory",
+            need >> 20
+        ));
     }
     let mut unpacked = vec![0; decompress::output_len(&payload)];
     let len = decompress::decompress(&payload, &mut unpacked).map_err(|e| e.to_string())?;
     unpacked.truncate(len);
     let image = elf::parse(&unpacked).map_err(|e| e.to_string())?;
-    let sources: Vec<PhysRange> = core::iter::once(kernel.range).chain(initrd.map(|m| m.range)).collect();
+    let sources: Vec<PhysRange> = core::iter::once(kernel.range)
+        .chain(initrd.map(|m| m.range))
+        .collect();
     let request = acpi_request(firmware, host_map, vcpus);
-    let tables_at = map.steal_acpi(acpi::max_len(&request), &sources).map_err(|e| e.to_string())?;
+    let tables_at = map
+        .steal_acpi(acpi::max_len(&request), &sources)
+        .map_err(|e| e.to_string())?;
     let tables = acpi::build(&request, tables_at.start).map_err(|e| e.to_string())?;
     let cmdline = dom0_cmdline(&kernel.cmdline, &hv.options, BOUNCE);
     let start_info_len = start_info::block_len(map.entries.len(), cmdline.len()) as u64;
     let kernel_source = PhysRange { start: 0, end: 0 };
-    let layout = layout::choose(&Request { map: &map, kernel: &image, kernel_source, initrd_source: initrd.map(|m| m.range), start_info_len });
+    let layout = layout::choose(&Request {
+        map: &map,
+        kernel: &image,
+        kernel_source,
+        initrd_source: initrd.map(|m| m.range),
+        start_info_len,
+    });
     let layout = layout.map_err(|e| e.to_string())?;
     copy_initrd(initrd, &layout);
     load_kernel(&image, &unpacked, &layout)?;
-    bytes_of(&PhysRange::from_len(tables_at.start, tables.bytes.len() as u64)).copy_from_slice(&tables.bytes);
-    let info = start_info::StartInfo { initrd: layout.initrd, rsdp: tables.rsdp, memory_map: &map.entries, cmdline: &cmdline };
+    bytes_of(&PhysRange::from_len(
+        tables_at.start,
+        tables.bytes.len() as u64,
+    ))
+    .copy_from_slice(&tables.bytes);
+    let info = start_info::StartInfo {
+        initrd: layout.initrd,
+        rsdp: tables.rsdp,
+        memory_map: &map.entries,
+        cmdline: &cmdline,
+    };
     let block = start_info::build(&info, layout.start_info.start);
-    bytes_of(&PhysRange::from_len(layout.start_info.start, block.len() as u64)).copy_from_slice(&block);
-    *hv.domain(Domid::DOM0).ok_or("dom0 vanished")?.memory_map.lock() = map.entries.iter().map(abi_entry).collect();
-    info!("Dom0 kernel: {:#x} -> {:#x}, entry {:#x}", layout.kernel.start, layout.kernel.end, layout.entry);
+    bytes_of(&PhysRange::from_len(
+        layout.start_info.start,
+        block.len() as u64,
+    ))
+    .copy_from_slice(&block);
+    *hv.domain(Domid::DOM0)
+        .ok_or("dom0 vanished")?
+        .memory_map
+        .lock() = map.entries.iter().map(abi_entry).collect();
+    info!(
+        "Dom0 kernel: {:#x} -> {:#x}, entry {:#x}",
+        layout.kernel.start, layout.kernel.end, layout.entry
+    );
     info!("Dom0 command line: {cmdline}");
-    Ok(Loaded { entry: layout.entry, start_info: layout.start_info.start as u32, ram: map.ram })
+    Ok(Loaded {
+        entry: layout.entry,
+        start_info: layout.start_info.start as u32,
+        ram: map.ram,
+    })
 }
 
 fn abi_entry(entry: &E820Entry) -> xen_abi::hvm::e820::E820Entry {
     zerocopy::FromBytes::read_from_bytes(&entry.abi_bytes()).expect("both are 20 bytes")
 }
 
-fn acpi_request<'a>(firmware: &'a Firmware, host_map: &'a [E820Entry], vcpus: u32) -> acpi::Request<'a> {
+fn acpi_request<'a>(
+    firmware: &'a Firmware,
+    host_map: &'a [E820Entry],
+    vcpus: u32,
+) -> acpi::Request<'a> {
     acpi::Request {
         rsdp_oem: firmware.rsdp_oem,
         root_header: firmware.root_header,
@@ -206,7 +297,9 @@ fn copy_initrd(initrd: Option<&Module>, layout: &Layout) {
 
 fn load_kernel(image: &elf::Image, unpacked: &[u8], layout: &Layout) -> Result<(), String> {
     let load = image.load(unpacked, layout.kernel.start, |chunk| match chunk {
-        Chunk::Copy(address, bytes) => bytes_of(&PhysRange::from_len(address, bytes.len() as u64)).copy_from_slice(bytes),
+        Chunk::Copy(address, bytes) => {
+            bytes_of(&PhysRange::from_len(address, bytes.len() as u64)).copy_from_slice(bytes)
+        }
         Chunk::Zero(range) => bytes_of(&range).fill(0),
     });
     load.map_err(|e| e.to_string())
@@ -215,17 +308,35 @@ fn load_kernel(image: &elf::Image, unpacked: &[u8], layout: &Layout) -> Result<(
 /// Modules outside dom0's memory are free now.
 fn give_back_modules(hv: &Hypervisor, boot: &BootInfo, dom0_ram: &[PhysRange]) {
     let mut except: Vec<PhysRange> = dom0_ram.to_vec();
-    except.push(PhysRange { start: 0, end: 1 << 20 });
+    except.push(PhysRange {
+        start: 0,
+        end: 1 << 20,
+    });
     let modules = boot.modules.iter().map(|m| m.range.pages_touched());
     release(&mut hv.frames.lock(), modules, &except);
 }
 
 /// The first MiB, as it is: firmware's data and ROMs are where drivers look for them.
-fn map_low_memory(hv: &Hypervisor, domain: &Arc<Domain>, host_map: &[E820Entry]) -> Result<(), String> {
-    let is_ram = |page: u64| host_map.iter().any(|e| e.kind == E820Kind::RAM && e.range.pages_inside().contains(&PhysRange::from_len(page << 12, 4096)));
+fn map_low_memory(
+    hv: &Hypervisor,
+    domain: &Arc<Domain>,
+    host_map: &[E820Entry],
+) -> Result<(), String> {
+    let is_ram = |page: u64| {
+        host_map.iter().any(|e| {
+            e.kind == E820Kind::RAM
+                && e.range
+                    .pages_inside()
+                    .contains(&PhysRange::from_len(page << 12, 4096))
+        })
+    };
     for page in (0..256).filter(|&page| !is_ram(page)) {
-        let entry = P2mEntry { mfn: Mfn(page), kind: PageType::Mmio };
-        hv.map_page(domain, Gfn(page), entry).map_err(|errno| format!("dom0's low memory: {errno}"))?;
+        let entry = P2mEntry {
+            mfn: Mfn(page),
+            kind: PageType::Mmio,
+        };
+        hv.map_page(domain, Gfn(page), entry)
+            .map_err(|errno| format!("dom0's low memory: {errno}"))?;
     }
     Ok(())
 }
@@ -249,5 +360,7 @@ fn open_ports(domain: &Domain) {
     ];
     let arch = X86Domain::of(domain);
     arch.set_ports(0, 0x1_0000, true);
-    CLOSED.iter().for_each(|&(first, count)| arch.set_ports(first, count, false));
+    CLOSED
+        .iter()
+        .for_each(|&(first, count)| arch.set_ports(first, count, false));
 }

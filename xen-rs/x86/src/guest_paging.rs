@@ -71,28 +71,59 @@ struct Format {
 
 impl PagingState {
     fn format(&self) -> Option<Format> {
-        Some(match (self.cr0 & CR0_PG != 0, self.cr4 & CR4_PAE != 0, self.efer & EFER_LMA != 0) {
-            (false, ..) => return None,
-            (_, _, true) => Format { levels: if self.cr4 & CR4_LA57 != 0 { 5 } else { 4 }, size: 8, index_bits: 9 },
-            (_, true, _) => Format { levels: 3, size: 8, index_bits: 9 },
-            _ => Format { levels: 2, size: 4, index_bits: 10 },
-        })
+        Some(
+            match (
+                self.cr0 & CR0_PG != 0,
+                self.cr4 & CR4_PAE != 0,
+                self.efer & EFER_LMA != 0,
+            ) {
+                (false, ..) => return None,
+                (_, _, true) => Format {
+                    levels: if self.cr4 & CR4_LA57 != 0 { 5 } else { 4 },
+                    size: 8,
+                    index_bits: 9,
+                },
+                (_, true, _) => Format {
+                    levels: 3,
+                    size: 8,
+                    index_bits: 9,
+                },
+                _ => Format {
+                    levels: 2,
+                    size: 4,
+                    index_bits: 10,
+                },
+            },
+        )
     }
 
     /// Guest-physical address of `linear` for this access.
     ///
     /// # Errors
     /// The page fault the guest would get.
-    pub fn translate(&self, linear: u64, access: AccessKind, tables: &mut dyn Tables) -> Result<Gpa, PageFault> {
-        let Some(format) = self.format() else { return Ok(Gpa(linear & 0xffff_ffff)) };
-        let linear = if self.efer & EFER_LMA == 0 { linear & 0xffff_ffff } else { linear };
+    pub fn translate(
+        &self,
+        linear: u64,
+        access: AccessKind,
+        tables: &mut dyn Tables,
+    ) -> Result<Gpa, PageFault> {
+        let Some(format) = self.format() else {
+            return Ok(Gpa(linear & 0xffff_ffff));
+        };
+        let linear = if self.efer & EFER_LMA == 0 {
+            linear & 0xffff_ffff
+        } else {
+            linear
+        };
         let (mut base, mut rights) = (self.root(&format), WRITABLE | USER);
         let mut no_execute = false;
         for level in (0..format.levels).rev() {
             let shift = 12 + level * format.index_bits;
             let index = linear >> shift & ((1 << format.index_bits) - 1);
             let at = Gpa(base + index * u64::from(format.size));
-            let word = tables.read(at, format.size).ok_or_else(|| self.fault(0, access))?;
+            let word = tables
+                .read(at, format.size)
+                .ok_or_else(|| self.fault(0, access))?;
             if word & PRESENT == 0 {
                 return Err(self.fault(0, access));
             }
@@ -100,9 +131,13 @@ impl PagingState {
             let is_pointer_table = format.levels == 3 && level == 2;
             if !is_pointer_table {
                 rights &= word;
-                no_execute |= format.size == 8 && word & NO_EXECUTE != 0 && self.efer & EFER_NXE != 0;
+                no_execute |=
+                    format.size == 8 && word & NO_EXECUTE != 0 && self.efer & EFER_NXE != 0;
             }
-            let large = level > 0 && !is_pointer_table && word & LARGE != 0 && (format.size == 8 || self.cr4 & CR4_PSE != 0);
+            let large = level > 0
+                && !is_pointer_table
+                && word & LARGE != 0
+                && (format.size == 8 || self.cr4 & CR4_PSE != 0);
             if level > 0 && !large {
                 if !is_pointer_table && word & ACCESSED == 0 {
                     tables.set_bits(at, format.size, word, ACCESSED);
@@ -116,7 +151,11 @@ impl PagingState {
                 tables.set_bits(at, format.size, word, bits);
             }
             let mask = (1u64 << shift) - 1;
-            let frame = if format.size == 8 { word & FRAME } else { word & 0xffff_f000 | if large { (word >> 13 & 0xff) << 32 } else { 0 } };
+            let frame = if format.size == 8 {
+                word & FRAME
+            } else {
+                word & 0xffff_f000 | if large { (word >> 13 & 0xff) << 32 } else { 0 }
+            };
             return Ok(Gpa(frame & !mask | linear & mask));
         }
         Err(self.fault(0, access))
@@ -135,17 +174,27 @@ impl PagingState {
         let denied = if access.user {
             !user_page || (access.write && rights & WRITABLE == 0)
         } else {
-            let smap = self.cr4 & CR4_SMAP != 0 && (access.implicit || self.rflags & RFLAGS_AC == 0);
+            let smap =
+                self.cr4 & CR4_SMAP != 0 && (access.implicit || self.rflags & RFLAGS_AC == 0);
             (access.write && rights & WRITABLE == 0 && self.cr0 & CR0_WP != 0)
                 || (user_page && access.fetch && self.cr4 & CR4_SMEP != 0)
                 || (user_page && !access.fetch && smap)
         };
-        if denied || (access.fetch && no_execute) { Err(self.fault(PRESENT, access)) } else { Ok(()) }
+        if denied || (access.fetch && no_execute) {
+            Err(self.fault(PRESENT, access))
+        } else {
+            Ok(())
+        }
     }
 
     fn fault(&self, present: u64, access: AccessKind) -> PageFault {
         let fetch = access.fetch && (self.efer & EFER_NXE != 0 || self.cr4 & CR4_SMEP != 0);
-        PageFault(present as u32 | (u32::from(access.write) << 1) | (u32::from(access.user) << 2) | (u32::from(fetch) << 4))
+        PageFault(
+            present as u32
+                | (u32::from(access.write) << 1)
+                | (u32::from(access.user) << 2)
+                | (u32::from(fetch) << 4),
+        )
     }
 }
 
@@ -167,12 +216,23 @@ mod tests {
     }
 
     fn long_mode() -> PagingState {
-        PagingState { cr0: CR0_PG | CR0_WP | 1, cr3: 0x1000, cr4: CR4_PAE, efer: EFER_LMA | EFER_NXE, rflags: 2 }
+        PagingState {
+            cr0: CR0_PG | CR0_WP | 1,
+            cr3: 0x1000,
+            cr4: CR4_PAE,
+            efer: EFER_LMA | EFER_NXE,
+            rflags: 2,
+        }
     }
 
     fn mapped(leaf: u64) -> Memory {
         let mut memory = Memory::default();
-        for (at, word) in [(0x1000, 0x2007), (0x2000, 0x3007), (0x3000, 0x4007), (0x4008, leaf)] {
+        for (at, word) in [
+            (0x1000, 0x2007),
+            (0x2000, 0x3007),
+            (0x3000, 0x4007),
+            (0x4008, leaf),
+        ] {
             memory.0.insert(at, word);
         }
         memory
@@ -181,8 +241,14 @@ mod tests {
     #[test]
     fn a_write_sets_accessed_and_dirty_bits() {
         let mut memory = mapped(0x9007);
-        let write = AccessKind { write: true, ..AccessKind::default() };
-        assert_eq!(long_mode().translate(0x1234, write, &mut memory), Ok(Gpa(0x9234)));
+        let write = AccessKind {
+            write: true,
+            ..AccessKind::default()
+        };
+        assert_eq!(
+            long_mode().translate(0x1234, write, &mut memory),
+            Ok(Gpa(0x9234))
+        );
         assert_eq!(memory.0[&0x4008], 0x9067);
         assert_eq!(memory.0[&0x1000], 0x2027);
     }
@@ -192,27 +258,45 @@ mod tests {
         let mut state = long_mode();
         state.cr4 |= CR4_SMAP;
         let read = AccessKind::default();
-        assert_eq!(state.translate(0x1000, read, &mut mapped(0x9007)), Err(PageFault(1)));
+        assert_eq!(
+            state.translate(0x1000, read, &mut mapped(0x9007)),
+            Err(PageFault(1))
+        );
         state.rflags |= RFLAGS_AC;
-        assert_eq!(state.translate(0x1000, read, &mut mapped(0x9007)), Ok(Gpa(0x9000)));
+        assert_eq!(
+            state.translate(0x1000, read, &mut mapped(0x9007)),
+            Ok(Gpa(0x9000))
+        );
     }
 
     #[test]
     fn kernel_writes_to_read_only_pages_fault_with_write_protection() {
-        let write = AccessKind { write: true, ..AccessKind::default() };
-        assert_eq!(long_mode().translate(0x1000, write, &mut mapped(0x9005)), Err(PageFault(3)));
+        let write = AccessKind {
+            write: true,
+            ..AccessKind::default()
+        };
+        assert_eq!(
+            long_mode().translate(0x1000, write, &mut mapped(0x9005)),
+            Err(PageFault(3))
+        );
     }
 
     #[test]
     fn tables_outside_memory_are_a_fault() {
         let mut memory = Memory::default();
         memory.0.insert(0x1000, 0x00f0_0000_0000_0007);
-        assert_eq!(long_mode().translate(0, AccessKind::default(), &mut memory), Err(PageFault(0)));
+        assert_eq!(
+            long_mode().translate(0, AccessKind::default(), &mut memory),
+            Err(PageFault(0))
+        );
     }
 
     #[test]
     fn without_paging_linear_is_physical() {
         let state = PagingState::default();
-        assert_eq!(state.translate(0x1234, AccessKind::default(), &mut Memory::default()), Ok(Gpa(0x1234)));
+        assert_eq!(
+            state.translate(0x1234, AccessKind::default(), &mut Memory::default()),
+            Ok(Gpa(0x1234))
+        );
     }
 }

@@ -26,13 +26,39 @@ macro_rules! say { ($($arg:tt)*) => { print_while_dying(format_args!($($arg)*)) 
 pub fn exception(frame: &TrapFrame) -> ! {
     begin();
     say!("****************************************");
-    say!("Exception {} error code {:#x} at {:#x}", frame.vector, frame.error_code, frame.rip);
-    let names = ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
+    say!(
+        "Exception {} error code {:#x} at {:#x}",
+        frame.vector,
+        frame.error_code,
+        frame.rip
+    );
+    let names = [
+        "r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx",
+        "rbx", "rax",
+    ];
     for (names, values) in names.chunks(3).zip(frame.registers.chunks(3)) {
-        say!("{:>3}: {:016x}  {:>3}: {:016x}  {:>3}: {:016x}", names[0], values[0], names[1], values[1], names[2], values[2]);
+        say!(
+            "{:>3}: {:016x}  {:>3}: {:016x}  {:>3}: {:016x}",
+            names[0],
+            values[0],
+            names[1],
+            values[1],
+            names[2],
+            values[2]
+        );
     }
-    say!("rsp: {:016x}  rflags: {:016x}  cr2: {:016x}", frame.rsp, frame.rflags, cr2());
-    say!("cr0: {:016x}  cr3: {:016x}  cr4: {:016x}", cr0(), cr3(), cr4());
+    say!(
+        "rsp: {:016x}  rflags: {:016x}  cr2: {:016x}",
+        frame.rsp,
+        frame.rflags,
+        cr2()
+    );
+    say!(
+        "cr0: {:016x}  cr3: {:016x}  cr4: {:016x}",
+        cr0(),
+        cr3(),
+        cr4()
+    );
     finish(frame.registers[8])
 }
 
@@ -66,8 +92,12 @@ fn backtrace(mut frame_pointer: u64) {
     STACK_BOUNDS.store(stack(frame_pointer), SeqCst);
     say!("Call trace:");
     for _ in 0..MAX_FRAMES {
-        let plausible = frame_pointer % 8 == 0 && stack(frame_pointer) == STACK_BOUNDS.load(SeqCst) && frame_pointer != 0;
-        let Some((next, caller)) = plausible.then(|| crate::cpu::stack_frame(frame_pointer)) else { break };
+        let plausible = frame_pointer % 8 == 0
+            && stack(frame_pointer) == STACK_BOUNDS.load(SeqCst)
+            && frame_pointer != 0;
+        let Some((next, caller)) = plausible.then(|| crate::cpu::stack_frame(frame_pointer)) else {
+            break;
+        };
         if caller == 0 || next <= frame_pointer {
             break;
         }

@@ -19,12 +19,17 @@ use crate::vcpu::{entry, fpu, svm_backend};
 pub fn enable_virtualisation() -> Result<(), &'static str> {
     enter::check()?;
     let hv = hv();
-    let frame = || hv.allocate_xen_page().ok_or("no memory for the host's state");
+    let frame = || {
+        hv.allocate_xen_page()
+            .ok_or("no memory for the host's state")
+    };
     fpu::enable();
     enter::enable(frame()?.maddr());
     let host = frame()?.maddr();
     enter::save_host(host);
-    this_cpu().host_vmcb.store(host.0, core::sync::atomic::Ordering::SeqCst);
+    this_cpu()
+        .host_vmcb
+        .store(host.0, core::sync::atomic::Ordering::SeqCst);
     entry::set_asid_count(enter::asid_count());
     svm_backend::set_next_rip(enter::saves_next_rip());
     Ok(())
@@ -41,9 +46,13 @@ pub fn per_cpu_loop() -> ! {
         let previous = current.take();
         let decision = hv.scheduler.schedule(cpu, hv.now_ns(), previous.clone());
         hv.kick_all(decision.kick);
-        let switched = !matches!((&previous, &decision.next), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
+        let switched =
+            !matches!((&previous, &decision.next), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
         if switched {
-            previous.iter().chain(&decision.next).for_each(|vcpu| publish_runstate(hv, vcpu));
+            previous
+                .iter()
+                .chain(&decision.next)
+                .for_each(|vcpu| publish_runstate(hv, vcpu));
         }
         drop(previous);
         match decision.next {

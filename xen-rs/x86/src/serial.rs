@@ -17,14 +17,21 @@ pub struct Serial {
 }
 
 /// The one console port.
-pub static SERIAL: Serial = Serial { port: Lock::new(Rank::Serial, None) };
+pub static SERIAL: Serial = Serial {
+    port: Lock::new(Rank::Serial, None),
+};
 
 impl Serial {
     /// Takes the port at `base` and sets it to `baud`, 8n1. `false` if no port answers.
     pub fn open(&self, base: u16, baud: u32) -> bool {
         // SAFETY: the port is kept from every domain by the I/O permission map.
-        let Ok(mut port) = (unsafe { Uart16550::new_port(base) }) else { return false };
-        let config = Config { baud_rate: BaudRate::from_integer(baud), ..Config::DEFAULT };
+        let Ok(mut port) = (unsafe { Uart16550::new_port(base) }) else {
+            return false;
+        };
+        let config = Config {
+            baud_rate: BaudRate::from_integer(baud),
+            ..Config::DEFAULT
+        };
         if port.init(config).is_err() {
             return false;
         }

@@ -1,5 +1,8 @@
 //! The order of boot.
-#![allow(unsafe_code, reason = "reads the loader's structures and hands the boot stack to the per-CPU record")]
+#![allow(
+    unsafe_code,
+    reason = "reads the loader's structures and hands the boot stack to the per-CPU record"
+)]
 
 use alloc::string::ToString;
 use xen_core::cmdline::{Baud, Options, SerialPlace};
@@ -54,17 +57,26 @@ pub fn boot_cpu(early: Early) -> ! {
     let options = Options::parse(&boot.cmdline);
     open_console(&options);
     banner(&boot, &options);
-    let memory = memory::init(&boot, &early.image, |available| dom0_pages(&options, available)).unwrap_or_else(|why| fatal(why));
+    let memory = memory::init(&boot, &early.image, |available| {
+        dom0_pages(&options, available)
+    })
+    .unwrap_or_else(|why| fatal(why));
     (early.add_heap)(memory.heap);
     print_map(&memory);
-    let firmware = boot.acpi_root.as_ref().ok_or("no ACPI tables").and_then(acpi_tables::read).unwrap_or_else(|why| fatal(why));
+    let firmware = boot
+        .acpi_root
+        .as_ref()
+        .ok_or("no ACPI tables")
+        .and_then(acpi_tables::read)
+        .unwrap_or_else(|why| fatal(why));
     let boot_cpu = start_boot_cpu(&firmware);
     let cpus = start_others(&options, &firmware, boot_cpu, early.trampoline, &memory);
     let host_map = memory.host_map.clone();
     let dom0_map = memory.dom0.clone();
     let hv = make_hypervisor(&boot, options, memory, cpus);
     crate::run::enable_virtualisation().unwrap_or_else(|why| fatal(why));
-    crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map).unwrap_or_else(|why| fatal(&why));
+    crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map)
+        .unwrap_or_else(|why| fatal(&why));
     smp::release();
     crate::run::per_cpu_loop()
 }
@@ -105,7 +117,10 @@ fn level_of(threshold: xen_core::cmdline::LogThreshold) -> u8 {
 }
 
 fn banner(boot: &BootInfo, options: &Options) {
-    console::print(format_args!("xen-rs {} (Xen 4.20 ABI)", env!("CARGO_PKG_VERSION")));
+    console::print(format_args!(
+        "xen-rs {} (Xen 4.20 ABI)",
+        env!("CARGO_PKG_VERSION")
+    ));
     console::print(format_args!("Bootloader: {}", boot.loader));
     console::print(format_args!("Command line: {}", boot.cmdline));
     for note in &options.notes {
@@ -127,9 +142,17 @@ fn print_map(memory: &Memory) {
             4 => "ACPI NVS",
             _ => "unusable",
         };
-        console::print(format_args!(" [{:016x}, {:016x}] ({what})", entry.range.start, entry.range.end - 1));
+        console::print(format_args!(
+            " [{:016x}, {:016x}] ({what})",
+            entry.range.start,
+            entry.range.end - 1
+        ));
     }
-    console::print(format_args!("System RAM: {}MB ({}kB)", memory.total_pages >> 8, memory.total_pages << 2));
+    console::print(format_args!(
+        "System RAM: {}MB ({}kB)",
+        memory.total_pages >> 8,
+        memory.total_pages << 2
+    ));
 }
 
 fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
@@ -141,7 +164,9 @@ fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
     tables::load(record);
     disable_pic();
     local_apic::enable();
-    time::calibrate(firmware, |wait| local_apic::calibrate_timer(wait, time::CALIBRATION_MS));
+    time::calibrate(firmware, |wait| {
+        local_apic::calibrate_timer(wait, time::CALIBRATION_MS)
+    });
     io_apic::init(&firmware.io_apics);
     record
 }
@@ -149,22 +174,47 @@ fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
 /// Masks both 8259 controllers after moving their vectors away from the exceptions (Intel 8259A datasheet).
 fn disable_pic() {
     use crate::cpu::instructions::port_out;
-    for (port, value) in [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1)] {
+    for (port, value) in [
+        (0x20, 0x11),
+        (0xa0, 0x11),
+        (0x21, 0x20),
+        (0xa1, 0x28),
+        (0x21, 4),
+        (0xa1, 2),
+        (0x21, 1),
+        (0xa1, 1),
+    ] {
         port_out(port, 1, value);
     }
     port_out(0x21, 1, 0xff);
     port_out(0xa1, 1, 0xff);
 }
 
-fn start_others(options: &Options, firmware: &Firmware, boot: &'static PerCpu, mut trampoline: Trampoline, memory: &Memory) -> u32 {
-    let low = memory.host_map.iter().filter(|e| e.kind.0 == 1).map(|e| e.range.pages_inside()).find(|r| r.start < 0xa_0000 && r.len() >= 4096);
+fn start_others(
+    options: &Options,
+    firmware: &Firmware,
+    boot: &'static PerCpu,
+    mut trampoline: Trampoline,
+    memory: &Memory,
+) -> u32 {
+    let low = memory
+        .host_map
+        .iter()
+        .filter(|e| e.kind.0 == 1)
+        .map(|e| e.range.pages_inside())
+        .find(|r| r.start < 0xa_0000 && r.len() >= 4096);
     trampoline.page = low.map_or(0x8000, |r| r.end.min(0xa_0000) - 4096);
     let limit = options.maxcpus.unwrap_or(u32::MAX);
     smp::start(&firmware.processors, boot, limit, &trampoline);
     crate::cpu::percpu::all_cpus().len() as u32
 }
 
-fn make_hypervisor(boot: &BootInfo, options: Options, memory: Memory, cpus: u32) -> &'static Hypervisor {
+fn make_hypervisor(
+    boot: &BootInfo,
+    options: Options,
+    memory: Memory,
+    cpus: u32,
+) -> &'static Hypervisor {
     let host = host::info(&memory, cpus, boot.cmdline.to_string());
     let hv = Hypervisor::new(
         &crate::direct_map::DIRECT_MAP,

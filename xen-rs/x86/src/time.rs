@@ -23,8 +23,15 @@ static KHZ: AtomicU64 = AtomicU64::new(0);
 
 /// A counter to measure against.
 enum Reference {
-    Hpet { registers: crate::direct_map::Registers, period_fs: u64, wide: bool },
-    PmTimer { port: u16, wide: bool },
+    Hpet {
+        registers: crate::direct_map::Registers,
+        period_fs: u64,
+        wide: bool,
+    },
+    PmTimer {
+        port: u16,
+        wide: bool,
+    },
     Pit,
 }
 
@@ -37,7 +44,11 @@ impl Reference {
             let period_fs = capabilities >> 32;
             if (1..=100_000_000).contains(&period_fs) {
                 registers.write(0x10, 8, registers.read(0x10, 8) | 1);
-                return Self::Hpet { registers, period_fs, wide: capabilities & 1 << 13 != 0 };
+                return Self::Hpet {
+                    registers,
+                    period_fs,
+                    wide: capabilities & 1 << 13 != 0,
+                };
             }
         }
         match firmware.pm_timer {
@@ -57,8 +68,15 @@ impl Reference {
     /// Waits for about `ms` and returns the time that really passed in ns.
     fn wait(&self, ms: u32) -> u64 {
         let (hz_numerator, mask): (u64, u64) = match self {
-            Self::Hpet { period_fs, wide, .. } => (FEMTOSECONDS / period_fs, if *wide { u64::MAX } else { 0xffff_ffff }),
-            Self::PmTimer { wide, .. } => (PM_TIMER_HZ, if *wide { 0xffff_ffff } else { 0xff_ffff }),
+            Self::Hpet {
+                period_fs, wide, ..
+            } => (
+                FEMTOSECONDS / period_fs,
+                if *wide { u64::MAX } else { 0xffff_ffff },
+            ),
+            Self::PmTimer { wide, .. } => {
+                (PM_TIMER_HZ, if *wide { 0xffff_ffff } else { 0xff_ffff })
+            }
             Self::Pit => return pit_wait(ms),
         };
         let start = self.count();
@@ -73,7 +91,9 @@ impl Reference {
 
     fn count(&self) -> u64 {
         match self {
-            Self::Hpet { registers, wide, .. } => registers.read(0xf0, if *wide { 8 } else { 4 }),
+            Self::Hpet {
+                registers, wide, ..
+            } => registers.read(0xf0, if *wide { 8 } else { 4 }),
             Self::PmTimer { port, .. } => u64::from(port_in(*port, 4)),
             Self::Pit => 0,
         }
@@ -124,7 +144,10 @@ fn scale(khz: u64) -> (u32, i8) {
         hz <<= 1;
         shift += 1;
     }
-    (((1_000_000_000u128 << 32) / hz).min(u128::from(u32::MAX)) as u32, shift)
+    (
+        ((1_000_000_000u128 << 32) / hz).min(u128::from(u32::MAX)) as u32,
+        shift,
+    )
 }
 
 /// System time of a TSC value.
@@ -132,7 +155,11 @@ fn scale(khz: u64) -> (u32, i8) {
 pub fn system_time_of(tsc: u64) -> u64 {
     let ticks = tsc.saturating_sub(START_TSC.load(Relaxed));
     let shift = SHIFT.load(Relaxed);
-    let shifted = if shift < 0 { u128::from(ticks) >> -shift } else { u128::from(ticks) << shift };
+    let shifted = if shift < 0 {
+        u128::from(ticks) >> -shift
+    } else {
+        u128::from(ticks) << shift
+    };
     (shifted * u128::from(MUL.load(Relaxed)) >> 32) as u64
 }
 
@@ -203,8 +230,13 @@ pub fn cmos_utc_s() -> u64 {
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar.
 fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
-    let (y, m) = if month <= 2 { (year - 1, month + 12) } else { (year, month) };
-    (365 * y + y / 4 - y / 100 + y / 400 + (153 * (m.max(3) - 3) + 2) / 5 + day).saturating_sub(719_469)
+    let (y, m) = if month <= 2 {
+        (year - 1, month + 12)
+    } else {
+        (year, month)
+    };
+    (365 * y + y / 4 - y / 100 + y / 400 + (153 * (m.max(3) - 3) + 2) / 5 + day)
+        .saturating_sub(719_469)
 }
 
 #[cfg(test)]
@@ -223,7 +255,11 @@ mod tests {
         for khz in [100_000, 1_000_000, 2_596_144, 5_000_000] {
             let (mul, shift) = scale(khz);
             let ticks = u128::from(khz) * 1000;
-            let shifted = if shift < 0 { ticks >> -shift } else { ticks << shift };
+            let shifted = if shift < 0 {
+                ticks >> -shift
+            } else {
+                ticks << shift
+            };
             let ns = shifted * u128::from(mul) >> 32;
             assert!((999_999_000..=1_000_000_000).contains(&ns), "{khz}: {ns}");
         }

@@ -100,7 +100,11 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `EFAULT`.
-    pub fn fetch_at<T: FromBytes + IntoBytes>(&mut self, array: GuestAddr, index: u64) -> Result<T, Errno> {
+    pub fn fetch_at<T: FromBytes + IntoBytes>(
+        &mut self,
+        array: GuestAddr,
+        index: u64,
+    ) -> Result<T, Errno> {
         let at = element(array, index, size_of::<T>())?;
         self.fetch(at)
     }
@@ -109,7 +113,11 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `EFAULT`.
-    pub fn store<T: IntoBytes + Immutable>(&mut self, at: GuestAddr, value: &T) -> Result<(), Errno> {
+    pub fn store<T: IntoBytes + Immutable>(
+        &mut self,
+        at: GuestAddr,
+        value: &T,
+    ) -> Result<(), Errno> {
         self.guest.write(at, value.as_bytes())
     }
 
@@ -117,7 +125,12 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `EFAULT`.
-    pub fn store_at<T: IntoBytes + Immutable>(&mut self, array: GuestAddr, index: u64, value: &T) -> Result<(), Errno> {
+    pub fn store_at<T: IntoBytes + Immutable>(
+        &mut self,
+        array: GuestAddr,
+        index: u64,
+        value: &T,
+    ) -> Result<(), Errno> {
         let at = element(array, index, size_of::<T>())?;
         self.store(at, value)
     }
@@ -126,7 +139,12 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `E2BIG` beyond the limit, `ENOMEM`, `EFAULT`.
-    pub fn fetch_bytes(&mut self, at: GuestAddr, len: usize, limit: usize) -> Result<Vec<u8>, Errno> {
+    pub fn fetch_bytes(
+        &mut self,
+        at: GuestAddr,
+        len: usize,
+        limit: usize,
+    ) -> Result<Vec<u8>, Errno> {
         if len > limit {
             return Err(Errno::E2BIG);
         }
@@ -156,5 +174,9 @@ impl Call<'_> {
 /// `EFAULT`.
 pub fn element(array: GuestAddr, index: u64, size: usize) -> Result<GuestAddr, Errno> {
     let offset = index.checked_mul(size as u64).ok_or(Errno::EFAULT)?;
-    array.0.checked_add(offset).map(GuestAddr).ok_or(Errno::EFAULT)
+    array
+        .0
+        .checked_add(offset)
+        .map(GuestAddr)
+        .ok_or(Errno::EFAULT)
 }

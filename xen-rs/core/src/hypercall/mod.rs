@@ -5,25 +5,25 @@
 
 pub mod bitmap;
 pub mod call;
-pub mod domctl;
-pub mod framed;
-pub mod policy;
-pub mod sysctl;
-pub mod document;
-pub mod xen_version;
-pub mod vm_assist;
-pub mod vcpu_op;
-pub mod set_timer_op;
-pub mod sched_op;
-pub mod multicall;
-pub mod hvm_op;
-pub mod event_channel_op;
 pub mod console_io;
+pub mod document;
+pub mod domctl;
+pub mod event_channel_op;
+pub mod framed;
 pub mod grant_table_op;
+pub mod hvm_op;
 pub mod memory_op;
+pub mod multicall;
 pub mod physdev_op;
 pub mod platform_op;
+pub mod policy;
 pub mod rows;
+pub mod sched_op;
+pub mod set_timer_op;
+pub mod sysctl;
+pub mod vcpu_op;
+pub mod vm_assist;
+pub mod xen_version;
 
 pub use call::{Call, LinearMemory, Outcome, Width};
 pub use document::document;

@@ -4,8 +4,8 @@ use xen_abi::xen as abi;
 
 use super::{
     FramedRow, Hypercall, Kind, Row, console_io, domctl, event_channel_op, grant_table_op, hvm_op,
-    memory_op, multicall, physdev_op, platform_op, sched_op, set_timer_op, sysctl, vcpu_op, vm_assist,
-    xen_version,
+    memory_op, multicall, physdev_op, platform_op, sched_op, set_timer_op, sysctl, vcpu_op,
+    vm_assist, xen_version,
 };
 
 /// The hypercalls that exist.

@@ -20,7 +20,13 @@ impl Hypervisor {
         let sent = domain.events.lock().send(self.memory, port)?;
         match sent {
             Sent::Local(received) => self.received(domain, received),
-            Sent::Remote(peer) => self.send_to_peer(peer, Peer { domid: domain.id, port }),
+            Sent::Remote(peer) => self.send_to_peer(
+                peer,
+                Peer {
+                    domid: domain.id,
+                    port,
+                },
+            ),
             Sent::Dropped => {}
         }
         Ok(())
@@ -113,7 +119,12 @@ impl Hypervisor {
     ///
     /// # Errors
     /// Those of [`crate::evtchn::EventChannels::begin_poll`].
-    pub fn begin_poll(&self, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, ports: &[u32]) -> Result<bool, Errno> {
+    pub fn begin_poll(
+        &self,
+        domain: &Arc<Domain>,
+        vcpu: &Arc<Vcpu>,
+        ports: &[u32],
+    ) -> Result<bool, Errno> {
         {
             let mut events = domain.events.lock();
             if !events.begin_poll(self.memory, vcpu.id, ports)? {
@@ -145,7 +156,8 @@ impl Hypervisor {
     /// Whether the vCPU would take an interrupt or an event upcall if it ran now.
     #[must_use]
     pub fn has_deliverable_event(&self, domain: &Domain, vcpu: &Vcpu) -> bool {
-        let upcall = domain.callback_vector.load(SeqCst) != 0 && domain.events.lock().is_upcall_pending(self.memory, vcpu.id);
+        let upcall = domain.callback_vector.load(SeqCst) != 0
+            && domain.events.lock().is_upcall_pending(self.memory, vcpu.id);
         upcall || vcpu.arch.has_deliverable_interrupt()
     }
 }

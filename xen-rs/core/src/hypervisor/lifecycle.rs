@@ -61,7 +61,11 @@ impl Hypervisor {
     /// Numbers are used in turn, so that a tool that holds on to an old one does not hit a new domain.
     fn free_domid(&self, start: u16) -> Result<Domid, Errno> {
         let limit = Domid::FIRST_RESERVED.0;
-        (start..limit).chain(1..start).map(Domid).find(|&id| self.domain(id).is_none()).ok_or(Errno::ENOMEM)
+        (start..limit)
+            .chain(1..start)
+            .map(Domid)
+            .find(|&id| self.domain(id).is_none())
+            .ok_or(Errno::ENOMEM)
     }
 
     fn build_domain(&self, id: Domid, new: &CreateDomain) -> Result<Arc<Domain>, Errno> {
@@ -128,16 +132,32 @@ impl Hypervisor {
 
     fn create_vcpu(&self, domain: &Arc<Domain>, id: VcpuId) -> Result<Arc<Vcpu>, Errno> {
         let arch = self.arch.create_vcpu(domain, id)?;
-        let name = VcpuName { domid: domain.id, vcpu: id.0 };
-        let slots: Result<Vec<_>, Errno> = self.timer_queues().iter().map(|queue| queue.lock().add_slot(name)).collect();
-        let vcpu = Arc::new(Vcpu::new(domain, id, Arc::clone(&domain.share), slots?.into(), arch, self.now_ns()));
+        let name = VcpuName {
+            domid: domain.id,
+            vcpu: id.0,
+        };
+        let slots: Result<Vec<_>, Errno> = self
+            .timer_queues()
+            .iter()
+            .map(|queue| queue.lock().add_slot(name))
+            .collect();
+        let vcpu = Arc::new(Vcpu::new(
+            domain,
+            id,
+            Arc::clone(&domain.share),
+            slots?.into(),
+            arch,
+            self.now_ns(),
+        ));
         if id.0 < LEGACY_VCPUS {
             let info = Maddr(domain.shared_info.maddr().0 + u64::from(id.0) * VCPU_INFO_SIZE);
             vcpu.set_info(Some(info));
             domain.events.lock().set_vcpu_info(id, info);
             self.publish_time(domain, &vcpu);
         }
-        self.scheduler.insert(&vcpu, self.now_ns()).inspect_err(|_| self.discard_vcpu(&vcpu))?;
+        self.scheduler
+            .insert(&vcpu, self.now_ns())
+            .inspect_err(|_| self.discard_vcpu(&vcpu))?;
         Ok(vcpu)
     }
 
@@ -167,10 +187,14 @@ impl Hypervisor {
             return;
         }
         // `SCHEDOP_shutdown_code` may have said more than who calls here knows.
-        let reason = match domain.shutdown_code.compare_exchange(NO_SHUTDOWN_CODE, reason, SeqCst, SeqCst) {
-            Ok(_) => reason,
-            Err(recorded) => recorded,
-        };
+        let reason =
+            match domain
+                .shutdown_code
+                .compare_exchange(NO_SHUTDOWN_CODE, reason, SeqCst, SeqCst)
+            {
+                Ok(_) => reason,
+                Err(recorded) => recorded,
+            };
         domain.pause.set_stopped(true);
         for vcpu in domain.vcpus() {
             if let Some(cpu) = self.scheduler.sleep(vcpu, self.now_ns()) {
@@ -179,7 +203,9 @@ impl Hypervisor {
         }
         if domain.hardware {
             self.dom0_shut_down(reason);
-        } else if u32::from(reason) == xen_abi::sched::SHUTDOWN_SUSPEND && self.notify_suspend(domain) {
+        } else if u32::from(reason) == xen_abi::sched::SHUTDOWN_SUSPEND
+            && self.notify_suspend(domain)
+        {
         } else {
             self.raise_global_virq(VIRQ_DOM_EXC);
         }
@@ -194,12 +220,21 @@ impl Hypervisor {
     fn dom0_shut_down(&self, reason: u8) {
         let (what, next) = match u32::from(reason) {
             xen_abi::sched::SHUTDOWN_POWEROFF => ("halted: halting machine", Restart::PowerOff),
-            xen_abi::sched::SHUTDOWN_CRASH => ("crashed: rebooting machine in 5 seconds", Restart::Reboot),
+            xen_abi::sched::SHUTDOWN_CRASH => {
+                ("crashed: rebooting machine in 5 seconds", Restart::Reboot)
+            }
             xen_abi::sched::SHUTDOWN_REBOOT => ("rebooted: rebooting machine", Restart::Reboot),
-            _ => ("shut down for an unknown reason: rebooting machine", Restart::Reboot),
+            _ => (
+                "shut down for an unknown reason: rebooting machine",
+                Restart::Reboot,
+            ),
         };
         crate::console::print(format_args!("Hardware Dom0 {what}"));
-        let next = if next == Restart::Reboot && self.options.noreboot { Restart::Halt } else { next };
+        let next = if next == Restart::Reboot && self.options.noreboot {
+            Restart::Halt
+        } else {
+            next
+        };
         self.arch.machine_restart(next);
     }
 

@@ -73,14 +73,22 @@ impl Hypervisor {
     fn account(&self, domain: &Domain, pages: u64) -> Option<()> {
         let limit = domain.memory.limit.load(SeqCst);
         let fits = |total: u64| total.checked_add(pages).filter(|&sum| sum <= limit);
-        domain.memory.total.fetch_update(SeqCst, SeqCst, fits).is_ok().then_some(())
+        domain
+            .memory
+            .total
+            .fetch_update(SeqCst, SeqCst, fits)
+            .is_ok()
+            .then_some(())
     }
 
     /// Claimed pages are for those who claimed them: others may only take what is left.
     fn take_frames(&self, domain: &Domain, pages: u64, order: u32) -> Option<Mfn> {
         let mut frames = self.frames.lock();
         let own_claim = domain.memory.claimed.load(SeqCst).min(pages);
-        let others_claims = self.claimed_pages.load(SeqCst).saturating_sub(domain.memory.claimed.load(SeqCst));
+        let others_claims = self
+            .claimed_pages
+            .load(SeqCst)
+            .saturating_sub(domain.memory.claimed.load(SeqCst));
         if frames.free_pages() < pages.saturating_add(others_claims) {
             return None;
         }
@@ -129,9 +137,15 @@ impl Hypervisor {
     /// `EINVAL` if nothing, or something other than the domain's own RAM, is there.
     pub fn get_guest_page(&self, domain: &Domain, gfn: Gfn) -> Result<GuestPage, Errno> {
         let map = domain.p2m.read();
-        let found = map.lookup(gfn).filter(|m| m.kind == PageType::Ram).ok_or(Errno::EINVAL)?;
+        let found = map
+            .lookup(gfn)
+            .filter(|m| m.kind == PageType::Ram)
+            .ok_or(Errno::EINVAL)?;
         if self.table.get(found.mfn, domain.id) {
-            Ok(GuestPage { mfn: found.mfn, kind: found.kind })
+            Ok(GuestPage {
+                mfn: found.mfn,
+                kind: found.kind,
+            })
         } else {
             Err(Errno::EINVAL)
         }
@@ -161,23 +175,36 @@ impl Hypervisor {
     ///
     /// # Errors
     /// `ENOMEM` without frames for tables; some pages may be mapped then.
-    pub fn map_run(&self, domain: &Domain, gfn: Gfn, order: u32, entry: P2mEntry) -> Result<(), Errno> {
+    pub fn map_run(
+        &self,
+        domain: &Domain,
+        gfn: Gfn,
+        order: u32,
+        entry: P2mEntry,
+    ) -> Result<(), Errno> {
         let aligned = (gfn.0 | entry.mfn.0).trailing_zeros() >= order;
         if (order == 9 || order == 18) && aligned {
             let mut map = domain.p2m.write();
-            let large = map.set_large(&mut FrameTables { hv: self, domain }, gfn, order, entry).map_err(|_| Errno::ENOMEM)?;
+            let large = map
+                .set_large(&mut FrameTables { hv: self, domain }, gfn, order, entry)
+                .map_err(|_| Errno::ENOMEM)?;
             let retired = map.take_retired();
             drop(map);
             if !retired.is_empty() {
                 self.arch.flush_domain(domain);
-                retired.into_iter().for_each(|table| self.free_table(domain, table));
+                retired
+                    .into_iter()
+                    .for_each(|table| self.free_table(domain, table));
             }
             if large {
                 return Ok(());
             }
         }
         for offset in 0..1u64 << order {
-            let single = P2mEntry { mfn: Mfn(entry.mfn.0 + offset), ..entry };
+            let single = P2mEntry {
+                mfn: Mfn(entry.mfn.0 + offset),
+                ..entry
+            };
             self.map_page(domain, Gfn(gfn.0 + offset), single)?;
         }
         Ok(())
@@ -193,7 +220,11 @@ impl Hypervisor {
     /// # Errors
     /// `ENOMEM` if a large entry could not be split.
     pub fn unmap_page(&self, domain: &Domain, gfn: Gfn) -> Result<Option<P2mEntry>, Errno> {
-        let before = domain.p2m.write().remove(&mut FrameTables { hv: self, domain }, gfn).map_err(|_| Errno::ENOMEM)?;
+        let before = domain
+            .p2m
+            .write()
+            .remove(&mut FrameTables { hv: self, domain }, gfn)
+            .map_err(|_| Errno::ENOMEM)?;
         if let Some(old) = before {
             self.arch.flush_domain(domain);
             self.drop_entry(&old);
@@ -211,7 +242,8 @@ impl Hypervisor {
             Some(found) if found.mfn == expected.mfn && found.kind == expected.kind => {}
             _ => return Err(Errno::ENOENT),
         }
-        map.remove(&mut FrameTables { hv: self, domain }, gfn).map_err(|_| Errno::ENOMEM)?;
+        map.remove(&mut FrameTables { hv: self, domain }, gfn)
+            .map_err(|_| Errno::ENOMEM)?;
         Ok(())
     }
 
@@ -234,8 +266,14 @@ impl Hypervisor {
         while done < into.len() {
             let gpa = Gpa(at.0.checked_add(done as u64).ok_or(Errno::EFAULT)?);
             let len = (PAGE_SIZE - gpa.page_offset()).min(into.len() - done);
-            let found = map.lookup(gpa.gfn()).filter(|m| m.kind.is_memory()).ok_or(Errno::EFAULT)?;
-            self.memory.read(Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64), &mut into[done..done + len]);
+            let found = map
+                .lookup(gpa.gfn())
+                .filter(|m| m.kind.is_memory())
+                .ok_or(Errno::EFAULT)?;
+            self.memory.read(
+                Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
+                &mut into[done..done + len],
+            );
             done += len;
         }
         Ok(())
@@ -253,7 +291,10 @@ impl Hypervisor {
             let len = (PAGE_SIZE - gpa.page_offset()).min(from.len() - done);
             let usable = |m: &Mapping| m.kind.is_memory() && m.kind.is_writable();
             let found = map.lookup(gpa.gfn()).filter(usable).ok_or(Errno::EFAULT)?;
-            self.memory.write(Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64), &from[done..done + len]);
+            self.memory.write(
+                Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
+                &from[done..done + len],
+            );
             done += len;
         }
         Ok(())
@@ -289,6 +330,8 @@ impl Hypervisor {
         if id == Domid::SELF {
             return Ok(Arc::clone(caller));
         }
-        self.domain(id).filter(|domain| !domain.is_dying()).ok_or(Errno::ESRCH)
+        self.domain(id)
+            .filter(|domain| !domain.is_dying())
+            .ok_or(Errno::ESRCH)
     }
 }

@@ -18,7 +18,11 @@ impl Hypervisor {
     /// Waits until the vCPU is on no CPU. A vCPU on this CPU is the caller itself, which stops when it is done.
     fn wait_until_stopped(&self, vcpu: &Arc<Vcpu>) {
         let here = self.machine.this_cpu();
-        while self.scheduler.is_running_on(vcpu).is_some_and(|cpu| cpu != here) {
+        while self
+            .scheduler
+            .is_running_on(vcpu)
+            .is_some_and(|cpu| cpu != here)
+        {
             core::hint::spin_loop();
         }
     }
@@ -46,7 +50,10 @@ impl Hypervisor {
     /// Makes all vCPUs of a domain whose pause state says so stop, and waits for it.
     pub fn stop_all(&self, domain: &Domain) {
         domain.vcpus().iter().for_each(|vcpu| self.stop_soon(vcpu));
-        domain.vcpus().iter().for_each(|vcpu| self.wait_until_stopped(vcpu));
+        domain
+            .vcpus()
+            .iter()
+            .for_each(|vcpu| self.wait_until_stopped(vcpu));
     }
 
     /// Undoes one [`Self::pause_domain`].

@@ -16,7 +16,9 @@ const TIME_OFFSET: u64 = 32;
 const TSC_STABLE: u8 = 1;
 
 impl Hypervisor {
-    pub(super) fn timer_queues(&self) -> &[crate::lock::Lock<crate::timer::TimerQueue<super::VcpuName>>] {
+    pub(super) fn timer_queues(
+        &self,
+    ) -> &[crate::lock::Lock<crate::timer::TimerQueue<super::VcpuName>>] {
         &self.timers
     }
 
@@ -29,7 +31,9 @@ impl Hypervisor {
         }
         let deadline = timers.earliest_ns().min(vcpu.arch.timer_deadline_ns());
         if let Some(elsewhere) = timers.armed_on.filter(|&cpu| cpu != here) {
-            self.queue(elsewhere).lock().cancel(vcpu.timer_slots[elsewhere.0 as usize]);
+            self.queue(elsewhere)
+                .lock()
+                .cancel(vcpu.timer_slots[elsewhere.0 as usize]);
         }
         let mut queue = self.queue(here).lock();
         let slot = vcpu.timer_slots[here.0 as usize];
@@ -49,7 +53,10 @@ impl Hypervisor {
     /// Earliest deadline in this CPU's queue.
     #[must_use]
     pub fn next_timer_ns(&self) -> u64 {
-        self.queue(self.machine.this_cpu()).lock().next_deadline().unwrap_or(u64::MAX)
+        self.queue(self.machine.this_cpu())
+            .lock()
+            .next_deadline()
+            .unwrap_or(u64::MAX)
     }
 
     /// Handles everything in this CPU's queue that is due.
@@ -57,7 +64,9 @@ impl Hypervisor {
         let queue = self.queue(self.machine.this_cpu());
         loop {
             let now_ns = self.now_ns();
-            let Some(name) = queue.lock().pop_expired(now_ns) else { return };
+            let Some(name) = queue.lock().pop_expired(now_ns) else {
+                return;
+            };
             if let Some(domain) = self.domain(name.domid)
                 && let Some(vcpu) = domain.vcpu(crate::ids::VcpuId(name.vcpu))
             {
@@ -127,7 +136,8 @@ impl Hypervisor {
     pub fn publish_time(&self, domain: &Domain, vcpu: &Vcpu) {
         let info = self.time_info();
         if let Some(at) = vcpu.info() {
-            self.memory.write(Maddr(at.0 + TIME_OFFSET), info.as_bytes());
+            self.memory
+                .write(Maddr(at.0 + TIME_OFFSET), info.as_bytes());
         }
         if let Some(area) = vcpu.areas.lock().time {
             self.write_area(domain, &area, 0, info.as_bytes());
@@ -143,20 +153,29 @@ impl Hypervisor {
         }
         let wide = !domain.is_32bit.load(core::sync::atomic::Ordering::SeqCst);
         let base = domain.shared_info.maddr().0;
-        let (version_at, high_at) = if wide { (base + 3072, base + 3084) } else { (base + 2304, base + 2332) };
+        let (version_at, high_at) = if wide {
+            (base + 3072, base + 3084)
+        } else {
+            (base + 2304, base + 2332)
+        };
         let utc_ns = self.wallclock_ns.load(core::sync::atomic::Ordering::SeqCst);
         let seconds = (utc_ns / 1_000_000_000).wrapping_add_signed(*offset);
         let version = self.memory.load_u32(Maddr(version_at)).wrapping_add(1) | 1;
         self.memory.store_u32(Maddr(version_at), version);
         self.memory.store_u32(Maddr(version_at + 4), seconds as u32);
-        self.memory.store_u32(Maddr(version_at + 8), (utc_ns % 1_000_000_000) as u32);
-        self.memory.store_u32(Maddr(high_at), (seconds >> 32) as u32);
-        self.memory.store_u32(Maddr(version_at), version.wrapping_add(1));
+        self.memory
+            .store_u32(Maddr(version_at + 8), (utc_ns % 1_000_000_000) as u32);
+        self.memory
+            .store_u32(Maddr(high_at), (seconds >> 32) as u32);
+        self.memory
+            .store_u32(Maddr(version_at), version.wrapping_add(1));
     }
 
     /// Writes the vCPU's run state into its registered area.
     pub fn publish_runstate(&self, domain: &Domain, vcpu: &Vcpu) {
-        let Some(area) = vcpu.areas.lock().runstate else { return };
+        let Some(area) = vcpu.areas.lock().runstate else {
+            return;
+        };
         let snapshot = self.scheduler.runstate(vcpu, self.now_ns());
         let update = domain.vm_assist.load(core::sync::atomic::Ordering::SeqCst)
             & (1 << xen_abi::xen::VMASST_TYPE_RUNSTATE_UPDATE_FLAG)

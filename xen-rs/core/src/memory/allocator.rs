@@ -25,7 +25,11 @@ impl FrameAllocator {
     /// An allocator without frames.
     #[must_use]
     pub const fn new(table: FrameTable) -> Self {
-        Self { table, heads: [NONE; LISTS], free_pages: 0 }
+        Self {
+            table,
+            heads: [NONE; LISTS],
+            free_pages: 0,
+        }
     }
 
     /// Free frames now.
@@ -59,7 +63,9 @@ impl FrameAllocator {
 
     /// The frames of an aligned block that is wholly free, wherever it lies; `false` leaves everything as it was.
     pub fn allocate_at(&mut self, block: Mfn, order: u32) -> bool {
-        let Some((head, found)) = self.free_block_around(block, order) else { return false };
+        let Some((head, found)) = self.free_block_around(block, order) else {
+            return false;
+        };
         self.unlink(head, found);
         let mut keep = head;
         for split in (order..found).rev() {
@@ -101,17 +107,25 @@ impl FrameAllocator {
     }
 
     fn is_free_head(&self, head: u32, order: u32) -> bool {
-        self.table.info(Mfn(u64::from(head))).is_some_and(|info| info.mark.load(Ordering::Relaxed) == order + 1)
+        self.table
+            .info(Mfn(u64::from(head)))
+            .is_some_and(|info| info.mark.load(Ordering::Relaxed) == order + 1)
     }
 
     fn link(&mut self, head: u32, order: u32) {
         let list = &mut self.heads[order as usize];
-        let info = self.table.info(Mfn(u64::from(head))).expect("block inside the table");
+        let info = self
+            .table
+            .info(Mfn(u64::from(head)))
+            .expect("block inside the table");
         info.next.store(*list, Ordering::Relaxed);
         info.prev.store(NONE, Ordering::Relaxed);
         info.mark.store(order + 1, Ordering::Relaxed);
         if *list != NONE {
-            let old = self.table.info(Mfn(u64::from(*list))).expect("linked block");
+            let old = self
+                .table
+                .info(Mfn(u64::from(*list)))
+                .expect("linked block");
             old.prev.store(head, Ordering::Relaxed);
         }
         *list = head;
@@ -119,9 +133,16 @@ impl FrameAllocator {
 
     fn unlink(&mut self, head: u32, order: u32) {
         let info = self.table.info(Mfn(u64::from(head))).expect("linked block");
-        let (next, prev) = (info.next.load(Ordering::Relaxed), info.prev.load(Ordering::Relaxed));
+        let (next, prev) = (
+            info.next.load(Ordering::Relaxed),
+            info.prev.load(Ordering::Relaxed),
+        );
         info.mark.store(0, Ordering::Relaxed);
-        match self.table.info(Mfn(u64::from(prev))).filter(|_| prev != NONE) {
+        match self
+            .table
+            .info(Mfn(u64::from(prev)))
+            .filter(|_| prev != NONE)
+        {
             Some(before) => before.next.store(next, Ordering::Relaxed),
             None => self.heads[order as usize] = next,
         }
@@ -172,7 +193,9 @@ mod tests {
         let mut a = allocator(16);
         a.add_range(Mfn(0), Mfn(16));
         assert!(a.allocate(5).is_none());
-        let all: Vec<_> = (0..16).map(|_| a.allocate(0).expect("free frame")).collect();
+        let all: Vec<_> = (0..16)
+            .map(|_| a.allocate(0).expect("free frame"))
+            .collect();
         assert!(a.allocate(0).is_none());
         for frame in all {
             a.free(frame, 0);

@@ -28,7 +28,12 @@ impl FrameInfo {
     /// A frame that belongs to nobody and is not RAM until the allocator is given it.
     #[must_use]
     pub const fn absent() -> Self {
-        Self { state: AtomicU64::new(0), next: AtomicU32::new(0), prev: AtomicU32::new(0), mark: AtomicU32::new(0) }
+        Self {
+            state: AtomicU64::new(0),
+            next: AtomicU32::new(0),
+            prev: AtomicU32::new(0),
+            mark: AtomicU32::new(0),
+        }
     }
 }
 
@@ -68,8 +73,15 @@ impl FrameTable {
     /// Makes an unreferenced frame `owner`'s with its allocation reference.
     pub fn assign(&self, mfn: Mfn, owner: Domid) {
         let info = self.info(mfn).expect("frame came from the allocator");
-        let before = info.state.swap(ALLOCATED | u64::from(owner.0) << OWNER_SHIFT | 1, Ordering::AcqRel);
-        assert_eq!(before & (COUNT | ALLOCATED), 0, "frame handed out while referenced");
+        let before = info.state.swap(
+            ALLOCATED | u64::from(owner.0) << OWNER_SHIFT | 1,
+            Ordering::AcqRel,
+        );
+        assert_eq!(
+            before & (COUNT | ALLOCATED),
+            0,
+            "frame handed out while referenced"
+        );
     }
 
     /// The frame's owner while it is referenced.
@@ -82,16 +94,22 @@ impl FrameTable {
     /// References held on the frame.
     #[must_use]
     pub fn count(&self, mfn: Mfn) -> u32 {
-        self.info(mfn).map_or(0, |info| (info.state.load(Ordering::Acquire) & COUNT) as u32)
+        self.info(mfn).map_or(0, |info| {
+            (info.state.load(Ordering::Acquire) & COUNT) as u32
+        })
     }
 
     /// Takes a reference if the frame is in use and belongs to `owner`.
     #[must_use]
     pub fn get(&self, mfn: Mfn, owner: Domid) -> bool {
-        let Some(info) = self.info(mfn) else { return false };
+        let Some(info) = self.info(mfn) else {
+            return false;
+        };
         info.state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
-                let usable = state & COUNT != 0 && state & COUNT < COUNT_LIMIT && (state >> OWNER_SHIFT) as u16 == owner.0;
+                let usable = state & COUNT != 0
+                    && state & COUNT < COUNT_LIMIT
+                    && (state >> OWNER_SHIFT) as u16 == owner.0;
                 usable.then(|| state + 1)
             })
             .is_ok()

@@ -78,14 +78,22 @@ impl Format for Npt {
     type Leaf = P2mEntry;
 
     fn leaf(leaf: P2mEntry, level: u32) -> u64 {
-        let mut word = PRESENT | USER | ACCESSED | DIRTY | (leaf.mfn.maddr().0 & FRAME) | ((leaf.kind as u64) << TYPE_SHIFT);
+        let mut word = PRESENT
+            | USER
+            | ACCESSED
+            | DIRTY
+            | (leaf.mfn.maddr().0 & FRAME)
+            | ((leaf.kind as u64) << TYPE_SHIFT);
         if leaf.kind.is_writable() {
             word |= WRITABLE;
         }
         if leaf.kind == PageType::Mmio {
             word |= CACHE_DISABLE;
         }
-        if matches!(leaf.kind, PageType::GrantRw | PageType::GrantRo | PageType::Mmio) {
+        if matches!(
+            leaf.kind,
+            PageType::GrantRw | PageType::GrantRo | PageType::Mmio
+        ) {
             word |= NO_EXECUTE;
         }
         if level > 0 {
@@ -110,6 +118,9 @@ impl Format for Npt {
     }
 
     fn advance(leaf: P2mEntry, frames: u64) -> P2mEntry {
-        P2mEntry { mfn: Mfn(leaf.mfn.0 + frames), ..leaf }
+        P2mEntry {
+            mfn: Mfn(leaf.mfn.0 + frames),
+            ..leaf
+        }
     }
 }

@@ -42,7 +42,13 @@ impl P2m {
     /// An empty map whose root is a zeroed frame.
     #[must_use]
     pub const fn new(root: Mfn, memory: &'static dyn MachineMemory) -> Self {
-        Self { table: PageTable::new(root), memory, retired: Vec::new(), highest: 0, sealed: false }
+        Self {
+            table: PageTable::new(root),
+            memory,
+            retired: Vec::new(),
+            highest: 0,
+            sealed: false,
+        }
     }
 
     /// The root frame, for the hardware.
@@ -64,14 +70,25 @@ impl P2m {
             return None;
         }
         let found = self.table.walk(self.memory, gfn.0);
-        let Entry::Leaf(leaf) = found.entry else { return None };
+        let Entry::Leaf(leaf) = found.entry else {
+            return None;
+        };
         let order = level_order(found.level);
         let offset = gfn.0 & ((1 << order) - 1);
-        Some(Mapping { mfn: Mfn(leaf.mfn.0 + offset), kind: leaf.kind, order })
+        Some(Mapping {
+            mfn: Mfn(leaf.mfn.0 + offset),
+            kind: leaf.kind,
+            order,
+        })
     }
 
     /// Maps one 4 KiB page and returns what was there.
-    pub fn set(&mut self, tables: &mut dyn TableFrames, gfn: Gfn, entry: P2mEntry) -> Result<Option<P2mEntry>, OutOfTables> {
+    pub fn set(
+        &mut self,
+        tables: &mut dyn TableFrames,
+        gfn: Gfn,
+        entry: P2mEntry,
+    ) -> Result<Option<P2mEntry>, OutOfTables> {
         if self.sealed {
             return Err(OutOfTables);
         }
@@ -81,7 +98,13 @@ impl P2m {
     }
 
     /// Maps `1 << order` pages (order 9 or 18, aligned) as one entry if nothing but empty tables is in the way; `Ok(false)` if something is.
-    pub fn set_large(&mut self, tables: &mut dyn TableFrames, gfn: Gfn, order: u32, entry: P2mEntry) -> Result<bool, OutOfTables> {
+    pub fn set_large(
+        &mut self,
+        tables: &mut dyn TableFrames,
+        gfn: Gfn,
+        order: u32,
+        entry: P2mEntry,
+    ) -> Result<bool, OutOfTables> {
         if self.sealed {
             return Err(OutOfTables);
         }
@@ -113,7 +136,11 @@ impl P2m {
     }
 
     /// Unmaps one 4 KiB page and returns what was there.
-    pub fn remove(&mut self, tables: &mut dyn TableFrames, gfn: Gfn) -> Result<Option<P2mEntry>, OutOfTables> {
+    pub fn remove(
+        &mut self,
+        tables: &mut dyn TableFrames,
+        gfn: Gfn,
+    ) -> Result<Option<P2mEntry>, OutOfTables> {
         if gfn.0 >= GFN_LIMIT || self.sealed {
             return Ok(None);
         }
@@ -132,7 +159,13 @@ impl P2m {
         let retired = self.take_retired();
         let highest = self.highest;
         self.sealed = true;
-        Self { table: PageTable::new(self.table.root()), memory: self.memory, retired, highest, sealed: false }
+        Self {
+            table: PageTable::new(self.table.root()),
+            memory: self.memory,
+            retired,
+            highest,
+            sealed: false,
+        }
     }
 
     /// Takes the map apart; see [`PageTable::dismantle`].
@@ -170,17 +203,37 @@ mod tests {
     }
 
     fn ram(mfn: u64) -> P2mEntry {
-        P2mEntry { mfn: Mfn(mfn), kind: PageType::Ram }
+        P2mEntry {
+            mfn: Mfn(mfn),
+            kind: PageType::Ram,
+        }
     }
 
     #[test]
     fn a_large_entry_is_split_when_a_page_of_it_changes() {
         let (mut map, mut pool) = fresh();
-        assert_eq!(map.set_large(&mut pool, Gfn(0x200), 9, ram(0x10_0000)), Ok(true));
-        assert_eq!(map.lookup(Gfn(0x2ff)), Some(Mapping { mfn: Mfn(0x10_00ff), kind: PageType::Ram, order: 9 }));
+        assert_eq!(
+            map.set_large(&mut pool, Gfn(0x200), 9, ram(0x10_0000)),
+            Ok(true)
+        );
+        assert_eq!(
+            map.lookup(Gfn(0x2ff)),
+            Some(Mapping {
+                mfn: Mfn(0x10_00ff),
+                kind: PageType::Ram,
+                order: 9
+            })
+        );
         assert_eq!(map.remove(&mut pool, Gfn(0x210)), Ok(Some(ram(0x10_0010))));
         assert_eq!(map.lookup(Gfn(0x210)), None);
-        assert_eq!(map.lookup(Gfn(0x211)), Some(Mapping { mfn: Mfn(0x10_0011), kind: PageType::Ram, order: 0 }));
+        assert_eq!(
+            map.lookup(Gfn(0x211)),
+            Some(Mapping {
+                mfn: Mfn(0x10_0011),
+                kind: PageType::Ram,
+                order: 0
+            })
+        );
     }
 
     #[test]
@@ -197,8 +250,10 @@ mod tests {
     fn dismantling_shows_every_leaf_and_every_table_once() {
         let (mut map, mut pool) = fresh();
         map.set(&mut pool, Gfn(5), ram(50)).expect("tables left");
-        map.set(&mut pool, Gfn(0x8_0000_0001), ram(51)).expect("tables left");
-        map.set_large(&mut pool, Gfn(0x400), 9, ram(0x600)).expect("tables left");
+        map.set(&mut pool, Gfn(0x8_0000_0001), ram(51))
+            .expect("tables left");
+        map.set_large(&mut pool, Gfn(0x400), 9, ram(0x600))
+            .expect("tables left");
         let (mut cursor, mut leaves, mut tables) = (0, vec![], vec![]);
         while map.dismantle(&mut cursor, &mut |piece| match piece {
             Piece::Leaf { page, leaf, .. } => leaves.push((page, leaf.mfn.0)),

@@ -78,7 +78,10 @@ impl<F: Format> PageTable<F> {
     /// A tree whose root is a zeroed frame.
     #[must_use]
     pub const fn new(root: Mfn) -> Self {
-        Self { root, _format: core::marker::PhantomData }
+        Self {
+            root,
+            _format: core::marker::PhantomData,
+        }
     }
 
     /// The root frame.
@@ -167,7 +170,13 @@ impl<F: Format> PageTable<F> {
         page: u64,
         level: u32,
     ) -> Result<Entry<F::Leaf>, OutOfTables> {
-        if matches!(self.walk(memory, page), Found { entry: Entry::Empty, .. }) {
+        if matches!(
+            self.walk(memory, page),
+            Found {
+                entry: Entry::Empty,
+                ..
+            }
+        ) {
             return Ok(Entry::Empty);
         }
         self.write_at(memory, frames, page, level, 0)
@@ -181,10 +190,17 @@ impl<F: Format> PageTable<F> {
 
     /// The 2 MiB leaf that the 512 entries of a level-0 table amount to, if they are one run of equal, aligned frames.
     #[must_use]
-    pub fn mergeable(memory: &dyn MachineMemory, table: Mfn, aligned: impl Fn(&F::Leaf) -> bool) -> Option<F::Leaf> {
+    pub fn mergeable(
+        memory: &dyn MachineMemory,
+        table: Mfn,
+        aligned: impl Fn(&F::Leaf) -> bool,
+    ) -> Option<F::Leaf> {
         let entry = |index: u64| F::decode(memory.load_u64(Maddr(table.maddr().0 + index * 8)), 0);
-        let Entry::Leaf(first) = entry(0) else { return None };
-        (aligned(&first) && (1..ENTRIES).all(|i| entry(i) == Entry::Leaf(F::advance(first, i)))).then_some(first)
+        let Entry::Leaf(first) = entry(0) else {
+            return None;
+        };
+        (aligned(&first) && (1..ENTRIES).all(|i| entry(i) == Entry::Leaf(F::advance(first, i))))
+            .then_some(first)
     }
 
     /// The entry that covers `page` at `level`, if the tree reaches that deep.
@@ -201,13 +217,22 @@ impl<F: Format> PageTable<F> {
 
     /// Takes the tree apart from `cursor` (a page number, 0 at first) on: one large leaf, one table of 4 KiB leaves, or one gap per call.
     /// Pieces are unlinked, then shown to `visit`. Returns `false` when nothing but the root is left.
-    pub fn dismantle(&mut self, memory: &dyn MachineMemory, cursor: &mut u64, visit: &mut dyn FnMut(Piece<F::Leaf>)) -> bool {
+    pub fn dismantle(
+        &mut self,
+        memory: &dyn MachineMemory,
+        cursor: &mut u64,
+        visit: &mut dyn FnMut(Piece<F::Leaf>),
+    ) -> bool {
         let found = self.walk(memory, *cursor);
         let level = found.level.max(1);
         match found.entry {
             Entry::Leaf(leaf) if found.level > 0 => {
                 memory.store_u64(found.at, 0);
-                visit(Piece::Leaf { page: *cursor & !((1 << level_order(level)) - 1), level, leaf });
+                visit(Piece::Leaf {
+                    page: *cursor & !((1 << level_order(level)) - 1),
+                    level,
+                    leaf,
+                });
             }
             _ if found.level == 0 => self.dismantle_leaves(memory, *cursor, found.at.mfn(), visit),
             _ => {}
@@ -222,19 +247,37 @@ impl<F: Format> PageTable<F> {
         next < 1 << level_order(LEVELS)
     }
 
-    fn dismantle_leaves(&mut self, memory: &dyn MachineMemory, page: u64, table: Mfn, visit: &mut dyn FnMut(Piece<F::Leaf>)) {
+    fn dismantle_leaves(
+        &mut self,
+        memory: &dyn MachineMemory,
+        page: u64,
+        table: Mfn,
+        visit: &mut dyn FnMut(Piece<F::Leaf>),
+    ) {
         for index in 0..ENTRIES {
             let at = Maddr(table.maddr().0 + index * 8);
             if let Entry::Leaf(leaf) = F::decode(memory.load_u64(at), 0) {
                 memory.store_u64(at, 0);
-                visit(Piece::Leaf { page: (page & !(ENTRIES - 1)) + index, level: 0, leaf });
+                visit(Piece::Leaf {
+                    page: (page & !(ENTRIES - 1)) + index,
+                    level: 0,
+                    leaf,
+                });
             }
         }
         self.unlink_table(memory, page, 1, visit);
     }
 
-    fn unlink_table(&mut self, memory: &dyn MachineMemory, page: u64, level: u32, visit: &mut dyn FnMut(Piece<F::Leaf>)) {
-        let Some(at) = self.slot_at(memory, page, level) else { return };
+    fn unlink_table(
+        &mut self,
+        memory: &dyn MachineMemory,
+        page: u64,
+        level: u32,
+        visit: &mut dyn FnMut(Piece<F::Leaf>),
+    ) {
+        let Some(at) = self.slot_at(memory, page, level) else {
+            return;
+        };
         if let Entry::Table(table) = F::decode(memory.load_u64(at), level) {
             memory.store_u64(at, 0);
             visit(Piece::Table(table));

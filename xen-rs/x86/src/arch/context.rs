@@ -5,8 +5,8 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use xen_abi::errno::Errno;
 use xen_abi::hvm::save::{
-    HVM_SAVE_CODE_CPU, HVM_SAVE_CODE_LAPIC, HVM_SAVE_CODE_LAPIC_REGS, HVM_SAVE_CODE_MTRR, HVM_SAVE_CODE_TSC_ADJUST, HvmHwCpu, HvmHwMtrr,
-    HvmTscAdjust,
+    HVM_SAVE_CODE_CPU, HVM_SAVE_CODE_LAPIC, HVM_SAVE_CODE_LAPIC_REGS, HVM_SAVE_CODE_MTRR,
+    HVM_SAVE_CODE_TSC_ADJUST, HvmHwCpu, HvmHwMtrr, HvmTscAdjust,
 };
 use xen_core::domain::Domain;
 use xen_core::ids::VcpuId;
@@ -42,7 +42,13 @@ pub fn save(domain: &Domain) -> Result<Vec<u8>, Errno> {
         writer.append::<[u8]>(HVM_SAVE_CODE_LAPIC, instance, &hidden);
         writer.append::<[u8]>(HVM_SAVE_CODE_LAPIC_REGS, instance, &registers);
         writer.append(HVM_SAVE_CODE_MTRR, instance, &state.msrs.mtrr.save()?);
-        writer.append(HVM_SAVE_CODE_TSC_ADJUST, instance, &HvmTscAdjust { tsc_adjust: state.msrs.tsc_adjust });
+        writer.append(
+            HVM_SAVE_CODE_TSC_ADJUST,
+            instance,
+            &HvmTscAdjust {
+                tsc_adjust: state.msrs.tsc_adjust,
+            },
+        );
     }
     Ok(writer.finish())
 }
@@ -64,7 +70,9 @@ fn cpu_record(mut state: xen_core::lock::Guard<'_, alloc::boxed::Box<State>>) ->
 pub fn save_record(domain: &Domain, typecode: u16, instance: u16) -> Result<Vec<u8>, Errno> {
     let all = save(domain)?;
     let context = Context::parse(&all)?;
-    let found = context.records().find(|r| r.typecode == typecode && r.instance == instance);
+    let found = context
+        .records()
+        .find(|r| r.typecode == typecode && r.instance == instance);
     found.map(|r| r.payload.to_vec()).ok_or(Errno::ENOENT)
 }
 
@@ -87,7 +95,9 @@ pub fn load(domain: &Domain, bytes: &[u8]) -> Result<(), Errno> {
 }
 
 fn apply(domain: &Domain, record: &Record<'_>, check_only: bool) -> Result<(), Errno> {
-    let vcpu = domain.vcpu(VcpuId(u32::from(record.instance))).ok_or(Errno::EINVAL)?;
+    let vcpu = domain
+        .vcpu(VcpuId(u32::from(record.instance)))
+        .ok_or(Errno::EINVAL)?;
     match record.typecode {
         HVM_SAVE_CODE_CPU => load_cpu(domain, vcpu, record, check_only),
         HVM_SAVE_CODE_MTRR => {
@@ -111,7 +121,12 @@ fn apply(domain: &Domain, record: &Record<'_>, check_only: bool) -> Result<(), E
     }
 }
 
-fn load_cpu(domain: &Domain, vcpu: &Vcpu, record: &Record<'_>, check_only: bool) -> Result<(), Errno> {
+fn load_cpu(
+    domain: &Domain,
+    vcpu: &Vcpu,
+    record: &Record<'_>,
+    check_only: bool,
+) -> Result<(), Errno> {
     let record = record.zero_extended::<HvmHwCpu>()?;
     let registers = VcpuRegisters::from_record(&record, &X86Domain::of(domain).policy.read())?;
     if check_only {
@@ -135,7 +150,10 @@ fn load_cpu(domain: &Domain, vcpu: &Vcpu, record: &Record<'_>, check_only: bool)
     state.pending = registers.pending_event.and_then(|event| match event.kind {
         0 => Some(Event::Interrupt(event.vector)),
         2 => Some(Event::Nmi),
-        3 => Some(Event::Exception { vector: event.vector, error_code: event.error_code }),
+        3 => Some(Event::Exception {
+            vector: event.vector,
+            error_code: event.error_code,
+        }),
         _ => None,
     });
     state.initialised = true;
@@ -162,4 +180,3 @@ fn load_lapic(vcpu: &Vcpu, record: &Record<'_>, check_only: bool) -> Result<(), 
     }
     Ok(())
 }
-

@@ -1,7 +1,10 @@
 //! The firmware's tables as far as the hypervisor needs them: CPUs, interrupt controllers, PCI configuration windows, timers, power.
 //!
 //! Firmware tables are untrusted: whatever is malformed is left out, with a note.
-#![allow(unsafe_code, reason = "the acpi crate maps tables through raw addresses")]
+#![allow(
+    unsafe_code,
+    reason = "the acpi crate maps tables through raw addresses"
+)]
 
 use alloc::vec::Vec;
 use core::ptr::NonNull;
@@ -68,8 +71,13 @@ pub struct Firmware {
 struct DirectMapped;
 
 impl AcpiHandler for DirectMapped {
-    unsafe fn map_physical_region<T>(&self, physical_address: usize, size: usize) -> PhysicalMapping<Self, T> {
-        let at = NonNull::new((BASE + physical_address as u64) as *mut T).expect("the direct map is not at zero");
+    unsafe fn map_physical_region<T>(
+        &self,
+        physical_address: usize,
+        size: usize,
+    ) -> PhysicalMapping<Self, T> {
+        let at = NonNull::new((BASE + physical_address as u64) as *mut T)
+            .expect("the direct map is not at zero");
         // SAFETY: firmware tables lie in the direct map, which covers all of the low 4 GiB that the loader's map lists.
         unsafe { PhysicalMapping::new(physical_address, at, size, size, self.clone()) }
     }
@@ -79,7 +87,11 @@ impl AcpiHandler for DirectMapped {
 
 fn header_at(address: u64) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
-    xen_core::hal::MachineMemory::read(&crate::direct_map::DIRECT_MAP, xen_core::ids::Maddr(address), &mut header);
+    xen_core::hal::MachineMemory::read(
+        &crate::direct_map::DIRECT_MAP,
+        xen_core::ids::Maddr(address),
+        &mut header,
+    );
     header
 }
 
@@ -89,13 +101,17 @@ fn header_at(address: u64) -> [u8; HEADER_LEN] {
 /// A message when there is no usable root table or MADT.
 pub fn read(root: &AcpiRoot) -> Result<Firmware, &'static str> {
     // SAFETY: the address comes from an RSDP whose checksum was right; the crate checks every table's length and checksum.
-    let tables = unsafe { AcpiTables::from_rsdt(DirectMapped, root.revision, root.address as usize) }.map_err(|_| "no usable ACPI root table")?;
+    let tables =
+        unsafe { AcpiTables::from_rsdt(DirectMapped, root.revision, root.address as usize) }
+            .map_err(|_| "no usable ACPI root table")?;
     let mut firmware = Firmware {
         processors: Vec::new(),
         io_apics: Vec::new(),
         overrides: Vec::new(),
         config_windows: Vec::new(),
-        hpet: HpetInfo::new(&tables).ok().map(|hpet| hpet.base_address as u64),
+        hpet: HpetInfo::new(&tables)
+            .ok()
+            .map(|hpet| hpet.base_address as u64),
         pm_timer: None,
         pm1_control: [None; 2],
         reset: None,
@@ -134,13 +150,24 @@ fn list(root: &AcpiRoot) -> Vec<HostTable> {
         .collect()
 }
 
-fn read_madt(tables: &AcpiTables<DirectMapped>, firmware: &mut Firmware) -> Result<(), &'static str> {
+fn read_madt(
+    tables: &AcpiTables<DirectMapped>,
+    firmware: &mut Firmware,
+) -> Result<(), &'static str> {
     let madt = tables.find_table::<Madt>().map_err(|_| "no usable MADT")?;
     firmware.madt_header = header_at(madt.physical_start() as u64);
     for entry in madt.get().entries() {
         match entry {
-            MadtEntry::LocalApic(cpu) if cpu.flags & 1 != 0 => firmware.processors.push(Processor { apic_id: u32::from(cpu.apic_id) }),
-            MadtEntry::LocalX2Apic(cpu) if cpu.flags & 1 != 0 => firmware.processors.push(Processor { apic_id: cpu.x2apic_id }),
+            MadtEntry::LocalApic(cpu) if cpu.flags & 1 != 0 => {
+                firmware.processors.push(Processor {
+                    apic_id: u32::from(cpu.apic_id),
+                })
+            }
+            MadtEntry::LocalX2Apic(cpu) if cpu.flags & 1 != 0 => {
+                firmware.processors.push(Processor {
+                    apic_id: cpu.x2apic_id,
+                })
+            }
             MadtEntry::IoApic(io) => firmware.io_apics.push(IoApic {
                 id: io.io_apic_id,
                 address: io.io_apic_address,
@@ -160,7 +187,9 @@ fn read_madt(tables: &AcpiTables<DirectMapped>, firmware: &mut Firmware) -> Resu
 }
 
 fn read_mcfg(tables: &AcpiTables<DirectMapped>, firmware: &mut Firmware) {
-    let Ok(mcfg) = tables.find_table::<Mcfg>() else { return };
+    let Ok(mcfg) = tables.find_table::<Mcfg>() else {
+        return;
+    };
     firmware.config_windows = mcfg
         .entries()
         .iter()
@@ -178,8 +207,15 @@ fn read_fadt(tables: &AcpiTables<DirectMapped>, firmware: &mut Firmware) {
         warning!("ACPI: no usable FADT");
         return;
     };
-    let port = |block: Option<acpi::address::GenericAddress>| block.and_then(|b| u16::try_from(b.address).ok()).filter(|&p| p != 0);
-    firmware.pm1_control = [port(fadt.pm1a_control_block().ok()), port(fadt.pm1b_control_block().ok().flatten())];
+    let port = |block: Option<acpi::address::GenericAddress>| {
+        block
+            .and_then(|b| u16::try_from(b.address).ok())
+            .filter(|&p| p != 0)
+    };
+    firmware.pm1_control = [
+        port(fadt.pm1a_control_block().ok()),
+        port(fadt.pm1b_control_block().ok().flatten()),
+    ];
     let flags = fadt.flags;
     let wide = flags.pm_timer_is_32_bit();
     firmware.pm_timer = port(fadt.pm_timer_block().ok().flatten()).map(|p| (p, wide));

@@ -1,8 +1,8 @@
 //! The hypervisor's own page tables: its image with write or execute but never both, all RAM at the direct map, device registers uncached.
 #![allow(unsafe_code, reason = "switches page tables")]
 
-use xen_core::ids::{Maddr, Mfn};
 use xen_core::hal::MachineMemory;
+use xen_core::ids::{Maddr, Mfn};
 use xen_core::lock::{Lock, Rank};
 use xen_core::paging::{Entry, Format, OutOfTables, PageTable, TableFrames};
 
@@ -33,7 +33,11 @@ impl Format for HostFormat {
     type Leaf = HostLeaf;
 
     fn leaf(leaf: HostLeaf, level: u32) -> u64 {
-        PRESENT | ACCESSED_DIRTY | leaf.bits | leaf.mfn.maddr().0 | if level > 0 { LARGE } else { 0 }
+        PRESENT
+            | ACCESSED_DIRTY
+            | leaf.bits
+            | leaf.mfn.maddr().0
+            | if level > 0 { LARGE } else { 0 }
     }
 
     fn table(at: Mfn) -> u64 {
@@ -45,14 +49,20 @@ impl Format for HostFormat {
         if word & PRESENT == 0 {
             Entry::Empty
         } else if level == 0 || word & LARGE != 0 {
-            Entry::Leaf(HostLeaf { mfn, bits: word & (WRITABLE | UNCACHED | NO_EXECUTE) })
+            Entry::Leaf(HostLeaf {
+                mfn,
+                bits: word & (WRITABLE | UNCACHED | NO_EXECUTE),
+            })
         } else {
             Entry::Table(mfn)
         }
     }
 
     fn advance(leaf: HostLeaf, frames: u64) -> HostLeaf {
-        HostLeaf { mfn: Mfn(leaf.mfn.0 + frames), ..leaf }
+        HostLeaf {
+            mfn: Mfn(leaf.mfn.0 + frames),
+            ..leaf
+        }
     }
 }
 
@@ -120,30 +130,61 @@ static SPACE: Lock<Option<Space>> = Lock::new(Rank::Irq, None);
 pub fn enter(image: &ImageLayout, ram_end: u64, pool: &mut BootFrames) -> Result<(), OutOfTables> {
     let root = pool.allocate_table().ok_or(OutOfTables)?;
     let mut table = PageTable::<HostFormat>::new(root);
-    let mut map = |from: u64, to: u64, target: u64, bits: u64, level: u32, pool: &mut BootFrames| {
-        let step = 4096u64 << (9 * level);
-        for at in (from..to).step_by(step as usize) {
-            let leaf = HostLeaf { mfn: Maddr(at - from + target).mfn(), bits };
-            table.map(&DIRECT_MAP, pool, (at & CANONICAL) >> 12, level, leaf)?;
-        }
-        Ok(())
-    };
+    let mut map =
+        |from: u64, to: u64, target: u64, bits: u64, level: u32, pool: &mut BootFrames| {
+            let step = 4096u64 << (9 * level);
+            for at in (from..to).step_by(step as usize) {
+                let leaf = HostLeaf {
+                    mfn: Maddr(at - from + target).mfn(),
+                    bits,
+                };
+                table.map(&DIRECT_MAP, pool, (at & CANONICAL) >> 12, level, leaf)?;
+            }
+            Ok(())
+        };
     map(image.start, image.text_end, image.start, 0, 0, pool)?;
-    map(image.text_end, image.rodata_end, image.text_end, NO_EXECUTE, 0, pool)?;
-    map(image.rodata_end, image.end, image.rodata_end, WRITABLE | NO_EXECUTE, 0, pool)?;
-    map(BASE, BASE + ram_end.next_multiple_of(2 << 20), 0, WRITABLE | NO_EXECUTE, 1, pool)?;
+    map(
+        image.text_end,
+        image.rodata_end,
+        image.text_end,
+        NO_EXECUTE,
+        0,
+        pool,
+    )?;
+    map(
+        image.rodata_end,
+        image.end,
+        image.rodata_end,
+        WRITABLE | NO_EXECUTE,
+        0,
+        pool,
+    )?;
+    map(
+        BASE,
+        BASE + ram_end.next_multiple_of(2 << 20),
+        0,
+        WRITABLE | NO_EXECUTE,
+        1,
+        pool,
+    )?;
     let spare = pool.take(256 * 4096).ok_or(OutOfTables)?;
     // SAFETY: code, data, stack and the direct map stay where they are.
     unsafe { instructions::set_cr3(root.maddr().0) };
     crate::direct_map::set_end(ram_end);
-    *SPACE.lock() = Some(Space { table, spare: BootFrames::new(PhysRange::from_len(spare.0, 256 * 4096)) });
+    *SPACE.lock() = Some(Space {
+        table,
+        spare: BootFrames::new(PhysRange::from_len(spare.0, 256 * 4096)),
+    });
     Ok(())
 }
 
 /// The root of the hypervisor's tables, for other CPUs.
 #[must_use]
 pub fn root() -> u64 {
-    SPACE.lock().as_ref().map_or(0, |space| space.table.root().maddr().0)
+    SPACE
+        .lock()
+        .as_ref()
+        .map_or(0, |space| space.table.root().maddr().0)
 }
 
 /// Makes `len` bytes of device registers at `at` readable and writable, uncached. Mapping a page again is harmless.
@@ -155,9 +196,14 @@ pub fn map_mmio(at: Maddr, len: u64) -> Result<Registers, OutOfTables> {
     let space = guard.as_mut().ok_or(OutOfTables)?;
     let first = at.0 & !4095;
     for page in (first..at.0 + len).step_by(4096) {
-        let leaf = HostLeaf { mfn: Maddr(page).mfn(), bits: WRITABLE | UNCACHED | NO_EXECUTE };
+        let leaf = HostLeaf {
+            mfn: Maddr(page).mfn(),
+            bits: WRITABLE | UNCACHED | NO_EXECUTE,
+        };
         let number = ((MMIO_BASE + page) & CANONICAL) >> 12;
-        space.table.map(&DIRECT_MAP, &mut space.spare, number, 0, leaf)?;
+        space
+            .table
+            .map(&DIRECT_MAP, &mut space.spare, number, 0, leaf)?;
     }
     Ok(Registers::mapped(at.0, len))
 }

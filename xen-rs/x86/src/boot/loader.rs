@@ -1,7 +1,10 @@
 //! What the boot loader says, copied out of its structures (Multiboot2 specification, "Boot information").
 //!
 //! The only file that knows the `multiboot2` crate.
-#![allow(unsafe_code, reason = "reads the loader's structures at the address it passed")]
+#![allow(
+    unsafe_code,
+    reason = "reads the loader's structures at the address it passed"
+)]
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -58,18 +61,42 @@ pub struct AcpiRoot {
 /// `address` is what the loader passed in ebx, still untouched and mapped at its own address.
 pub unsafe fn read(address: u64) -> Result<BootInfo, &'static str> {
     // SAFETY: the caller's promise; the crate checks structure and size.
-    let info = unsafe { BootInformation::load(address as *const BootInformationHeader) }.map_err(|_| "malformed boot information")?;
-    let cmdline = info.command_line_tag().and_then(|tag| tag.cmdline().ok()).unwrap_or_default().to_string();
-    let loader = info.boot_loader_name_tag().and_then(|tag| tag.name().ok()).unwrap_or("unknown").to_string();
+    let info = unsafe { BootInformation::load(address as *const BootInformationHeader) }
+        .map_err(|_| "malformed boot information")?;
+    let cmdline = info
+        .command_line_tag()
+        .and_then(|tag| tag.cmdline().ok())
+        .unwrap_or_default()
+        .to_string();
+    let loader = info
+        .boot_loader_name_tag()
+        .and_then(|tag| tag.name().ok())
+        .unwrap_or("unknown")
+        .to_string();
     let modules = info.module_tags().map(module).collect();
     let areas = info.memory_map_tag().ok_or("no memory map")?.memory_areas();
-    let memory_map = areas.iter().map(|a| E820Entry::new(a.start_address(), a.size(), E820Kind(a.typ().val()))).collect();
-    Ok(BootInfo { cmdline, loader, modules, memory_map, acpi_root: acpi_root(&info) })
+    let memory_map = areas
+        .iter()
+        .map(|a| E820Entry::new(a.start_address(), a.size(), E820Kind(a.typ().val())))
+        .collect();
+    Ok(BootInfo {
+        cmdline,
+        loader,
+        modules,
+        memory_map,
+        acpi_root: acpi_root(&info),
+    })
 }
 
 fn module(tag: &multiboot2::ModuleTag) -> Module {
-    let range = PhysRange { start: u64::from(tag.start_address()), end: u64::from(tag.end_address()) };
-    Module { range, cmdline: tag.cmdline().unwrap_or_default().to_string() }
+    let range = PhysRange {
+        start: u64::from(tag.start_address()),
+        end: u64::from(tag.end_address()),
+    };
+    Module {
+        range,
+        cmdline: tag.cmdline().unwrap_or_default().to_string(),
+    }
 }
 
 fn oem(text: Result<&str, core::str::Utf8Error>) -> [u8; 6] {
@@ -81,8 +108,16 @@ fn oem(text: Result<&str, core::str::Utf8Error>) -> [u8; 6] {
 
 fn acpi_root(info: &BootInformation<'_>) -> Option<AcpiRoot> {
     if let Some(new) = info.rsdp_v2_tag().filter(|tag| tag.checksum_is_valid()) {
-        return Some(AcpiRoot { address: new.xsdt_address() as u64, revision: 2, oem: oem(new.oem_id()) });
+        return Some(AcpiRoot {
+            address: new.xsdt_address() as u64,
+            revision: 2,
+            oem: oem(new.oem_id()),
+        });
     }
     let old = info.rsdp_v1_tag().filter(|tag| tag.checksum_is_valid())?;
-    Some(AcpiRoot { address: old.rsdt_address() as u64, revision: 0, oem: oem(old.oem_id()) })
+    Some(AcpiRoot {
+        address: old.rsdt_address() as u64,
+        revision: 0,
+        oem: oem(old.oem_id()),
+    })
 }

@@ -13,7 +13,10 @@ use crate::dom0::PhysRange;
 use crate::dom0::e820::{Dom0Map, E820Entry, E820Kind, sanitized};
 
 const PAGE: u64 = PAGE_SIZE as u64;
-const LOW_MEMORY: PhysRange = PhysRange { start: 0, end: 1 << 20 };
+const LOW_MEMORY: PhysRange = PhysRange {
+    start: 0,
+    end: 1 << 20,
+};
 const BELOW_4G: u64 = 1 << 32;
 /// Heap for small objects; more is taken from free frames when needed.
 const HEAP_BYTES: u64 = 4 << 20;
@@ -39,56 +42,84 @@ pub struct Memory {
 }
 
 fn ram(map: &[E820Entry]) -> impl DoubleEndedIterator<Item = PhysRange> + '_ {
-    map.iter().filter(|e| e.kind == E820Kind::RAM).map(|e| e.range.pages_inside())
+    map.iter()
+        .filter(|e| e.kind == E820Kind::RAM)
+        .map(|e| e.range.pages_inside())
 }
 
 /// The highest place below 4 GiB for `len` bytes that nothing in `taken` overlaps.
 fn place(map: &[E820Entry], len: u64, taken: &[PhysRange]) -> Option<PhysRange> {
-    ram(map).rev().filter(|r| r.start < BELOW_4G).find_map(|region| {
-        let mut end = region.end.min(BELOW_4G);
-        loop {
-            let start = end.checked_sub(len).filter(|&s| s >= region.start.max(LOW_MEMORY.end))?;
-            let candidate = PhysRange { start, end };
-            match taken.iter().find(|t| t.overlaps(&candidate)) {
-                Some(t) => end = t.start & !(PAGE - 1),
-                None => return Some(candidate),
+    ram(map)
+        .rev()
+        .filter(|r| r.start < BELOW_4G)
+        .find_map(|region| {
+            let mut end = region.end.min(BELOW_4G);
+            loop {
+                let start = end
+                    .checked_sub(len)
+                    .filter(|&s| s >= region.start.max(LOW_MEMORY.end))?;
+                let candidate = PhysRange { start, end };
+                match taken.iter().find(|t| t.overlaps(&candidate)) {
+                    Some(t) => end = t.start & !(PAGE - 1),
+                    None => return Some(candidate),
+                }
             }
-        }
-    })
+        })
 }
 
 /// Switches to the final address space and divides the RAM. `allotment` turns available pages into dom0's.
 ///
 /// # Errors
 /// A message when the map is unusable or there is too little memory.
-pub fn init(info: &BootInfo, image: &ImageLayout, allotment: impl FnOnce(u64) -> u64) -> Result<Memory, &'static str> {
-    let host_map = sanitized(&info.memory_map).map_err(|_| "the memory map has too many entries")?;
+pub fn init(
+    info: &BootInfo,
+    image: &ImageLayout,
+    allotment: impl FnOnce(u64) -> u64,
+) -> Result<Memory, &'static str> {
+    let host_map =
+        sanitized(&info.memory_map).map_err(|_| "the memory map has too many entries")?;
     let ram_end = ram(&host_map).map(|r| r.end).max().ok_or("no RAM")?;
     // ACPI tables may lie above the highest RAM below 4 GiB.
     let mapped_end = ram_end.max(BELOW_4G);
     let pages = ram_end / PAGE;
     let table_bytes = (pages * size_of::<FrameInfo>() as u64).next_multiple_of(PAGE);
     let need = table_bytes + (mapped_end >> 21) * 8 + TABLE_BYTES + HEAP_BYTES;
-    let image_range = PhysRange { start: image.start, end: image.end };
+    let image_range = PhysRange {
+        start: image.start,
+        end: image.end,
+    };
     let mut taken: Vec<PhysRange> = info.modules.iter().map(|m| m.range).collect();
     taken.push(image_range);
-    let own = place(&host_map, need.next_multiple_of(PAGE), &taken).ok_or("too little memory for the hypervisor")?;
+    let own = place(&host_map, need.next_multiple_of(PAGE), &taken)
+        .ok_or("too little memory for the hypervisor")?;
     let mut pool = BootFrames::new(own);
-    address_space::enter(image, mapped_end, &mut pool).map_err(|_| "too little memory for page tables")?;
-    let frames = pool.take(table_bytes).ok_or("too little memory for the frame table")?;
+    address_space::enter(image, mapped_end, &mut pool)
+        .map_err(|_| "too little memory for page tables")?;
+    let frames = pool
+        .take(table_bytes)
+        .ok_or("too little memory for the frame table")?;
     // SAFETY: the range was just taken out of free RAM and is used for nothing else.
     let table = unsafe { frame_table(frames, pages as usize) };
     let total_pages = ram(&host_map).map(|r| r.len() / PAGE).sum();
     let available = total_pages - own.len() / PAGE - image_range.len() / PAGE;
     let kept = [image_range, own];
-    let dom0 = Dom0Map::new(&host_map, &kept, allotment(available)).map_err(|_| "too little memory for dom0")?;
+    let dom0 = Dom0Map::new(&host_map, &kept, allotment(available))
+        .map_err(|_| "too little memory for dom0")?;
     let mut free = FrameAllocator::new(table);
     let mut not_free: Vec<PhysRange> = dom0.ram.clone();
     not_free.extend(kept);
     not_free.extend(info.modules.iter().map(|m| m.range.pages_touched()));
     not_free.push(LOW_MEMORY);
     release(&mut free, ram(&host_map), &not_free);
-    Ok(Memory { host_map, table, free, dom0, total_pages, max_mfn: pages - 1, heap: pool.rest() })
+    Ok(Memory {
+        host_map,
+        table,
+        free,
+        dom0,
+        total_pages,
+        max_mfn: pages - 1,
+        heap: pool.rest(),
+    })
 }
 
 /// # Safety
@@ -105,7 +136,11 @@ unsafe fn frame_table(at: Maddr, pages: usize) -> FrameTable {
 }
 
 /// Gives all pages of `ranges` that lie in none of `except` to the allocator.
-pub fn release(free: &mut FrameAllocator, ranges: impl Iterator<Item = PhysRange>, except: &[PhysRange]) {
+pub fn release(
+    free: &mut FrameAllocator,
+    ranges: impl Iterator<Item = PhysRange>,
+    except: &[PhysRange],
+) {
     let mut except: Vec<PhysRange> = except.to_vec();
     except.sort_by_key(|r| r.start);
     for range in ranges {

@@ -57,7 +57,10 @@ pub fn start(processors: &[Processor], boot: &'static PerCpu, limit: u32, trampo
             warning!("CPU with APIC {:#x} cannot be addressed", processor.apic_id);
             continue;
         }
-        let record: &'static PerCpu = Box::leak(Box::new(PerCpu::new(CpuId(records.len() as u32), processor.apic_id)));
+        let record: &'static PerCpu = Box::leak(Box::new(PerCpu::new(
+            CpuId(records.len() as u32),
+            processor.apic_id,
+        )));
         if start_one(record, trampoline) {
             records.push(record);
         } else {

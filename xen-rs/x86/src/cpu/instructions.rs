@@ -1,6 +1,9 @@
 //! Safe faces of single instructions. This file may hold `unsafe`: each wrapper either cannot break memory safety by itself or says what
 //! its caller owes.
-#![allow(unsafe_code, reason = "instructions are reached through intrinsics and inline assembly")]
+#![allow(
+    unsafe_code,
+    reason = "instructions are reached through intrinsics and inline assembly"
+)]
 
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
@@ -210,7 +213,9 @@ pub fn set_cr4(value: u64) {
 /// Sets an extended control register (XCR0).
 pub fn xsetbv(index: u32, value: u64) {
     // SAFETY: OSXSAVE is on and the value was checked against CPUID leaf 13; the hypervisor itself uses no extended state.
-    unsafe { asm!("xsetbv", in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nomem, nostack)) };
+    unsafe {
+        asm!("xsetbv", in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nomem, nostack))
+    };
 }
 
 /// Debug registers 0 to 3.

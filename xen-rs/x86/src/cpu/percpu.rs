@@ -2,7 +2,10 @@
 //!
 //! Every CPU runs on one stack of [`STACK_SIZE`] bytes, aligned to its size, whose topmost word points at the CPU's [`PerCpu`]. FS, GS and TR are
 //! thus free to hold the guest's values while the hypervisor runs (AMD APM volume 2, "VMSAVE and VMLOAD instructions").
-#![allow(unsafe_code, reason = "turns the word at the stack's top into a reference")]
+#![allow(
+    unsafe_code,
+    reason = "turns the word at the stack's top into a reference"
+)]
 
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};

@@ -2,7 +2,10 @@
 //!
 //! All interrupts use the CPU's one stack; NMI, double fault and machine check have stacks of their own, so that a broken stack can still be
 //! reported.
-#![allow(unsafe_code, reason = "descriptor tables are loaded by instruction and hold raw addresses")]
+#![allow(
+    unsafe_code,
+    reason = "descriptor tables are loaded by instruction and hold raw addresses"
+)]
 
 use alloc::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use alloc::boxed::Box;
@@ -65,7 +68,8 @@ struct Pointer {
 
 /// A stack whose top names its CPU; returns the initial stack pointer. Never freed.
 pub fn new_stack(cpu: &'static PerCpu) -> u64 {
-    let layout = Layout::from_size_align(STACK_SIZE as usize, STACK_SIZE as usize).expect("constant layout");
+    let layout =
+        Layout::from_size_align(STACK_SIZE as usize, STACK_SIZE as usize).expect("constant layout");
     // SAFETY: the layout has a size; the result is checked.
     let base = unsafe { alloc_zeroed(layout) };
     if base.is_null() {
@@ -82,9 +86,16 @@ fn tss_descriptor(base: u64) -> [u64; 2] {
 }
 
 fn gate(vector: usize) -> [u64; 2] {
-    let ist = IST_VECTORS.iter().find(|(v, _)| *v == vector).map_or(0, |(_, ist)| *ist);
+    let ist = IST_VECTORS
+        .iter()
+        .find(|(v, _)| *v == vector)
+        .map_or(0, |(_, ist)| *ist);
     let handler = (&raw const interrupt_stubs) as u64 + vector as u64 * STUB_SIZE;
-    let low = handler & 0xffff | u64::from(CODE_SELECTOR) << 16 | u64::from(ist) << 32 | 0x8e << 40 | (handler >> 16 & 0xffff) << 48;
+    let low = handler & 0xffff
+        | u64::from(CODE_SELECTOR) << 16
+        | u64::from(ist) << 32
+        | 0x8e << 40
+        | (handler >> 16 & 0xffff) << 48;
     [low, handler >> 32]
 }
 
@@ -95,12 +106,32 @@ pub fn load(cpu: &'static PerCpu) {
         ist[usize::from(index) - 1] = new_stack(cpu);
     }
     let io_map = size_of::<Tss>() as u16;
-    let tss: &'static Tss = Box::leak(Box::new(Tss { _reserved0: 0, rsp: [0; 3], _reserved1: 0, ist, _reserved2: 0, _reserved3: 0, io_map }));
+    let tss: &'static Tss = Box::leak(Box::new(Tss {
+        _reserved0: 0,
+        rsp: [0; 3],
+        _reserved1: 0,
+        ist,
+        _reserved2: 0,
+        _reserved3: 0,
+        io_map,
+    }));
     let task = tss_descriptor(&raw const *tss as u64);
-    let gdt: &'static [u64; 5] = Box::leak(Box::new([0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, task[0], task[1]]));
+    let gdt: &'static [u64; 5] = Box::leak(Box::new([
+        0,
+        0x00af_9b00_0000_ffff,
+        0x00cf_9300_0000_ffff,
+        task[0],
+        task[1],
+    ]));
     let idt: &'static [[u64; 2]; 256] = Box::leak(Box::new(core::array::from_fn(gate)));
-    let gdt_pointer = Pointer { limit: size_of_val(gdt) as u16 - 1, base: &raw const *gdt as u64 };
-    let idt_pointer = Pointer { limit: size_of_val(idt) as u16 - 1, base: &raw const *idt as u64 };
+    let gdt_pointer = Pointer {
+        limit: size_of_val(gdt) as u16 - 1,
+        base: &raw const *gdt as u64,
+    };
+    let idt_pointer = Pointer {
+        limit: size_of_val(idt) as u16 - 1,
+        base: &raw const *idt as u64,
+    };
     // SAFETY: the tables live for ever and describe the segments in use at the same selectors as before.
     unsafe {
         asm!(

@@ -24,7 +24,10 @@ use crate::vlapic::{Audience, Delivery};
 const IO_APIC_WINDOW: u64 = 4096;
 const LOCAL_APIC_PAGE: u64 = 0xfee00;
 /// HyperTransport's reserved range on AMD systems.
-const HT_RANGE: PhysRange = PhysRange { start: 0xfd_0000_0000, end: 0x100_0000_0000 };
+const HT_RANGE: PhysRange = PhysRange {
+    start: 0xfd_0000_0000,
+    end: 0x100_0000_0000,
+};
 
 /// What dom0 sees of the machine.
 pub struct Models {
@@ -47,12 +50,26 @@ impl Devices {
     /// Without devices yet.
     #[must_use]
     pub fn new() -> Self {
-        let models = Models { io_apics: Vec::new(), pci: Vpci::new(), ram: Vec::new(), messages: Messages::default() };
-        Self { models: Lock::new(Rank::Device, models), hardware: PciHardware::default() }
+        let models = Models {
+            io_apics: Vec::new(),
+            pci: Vpci::new(),
+            ram: Vec::new(),
+            messages: Messages::default(),
+        };
+        Self {
+            models: Lock::new(Rank::Device, models),
+            hardware: PciHardware::default(),
+        }
     }
 
     /// Emulates every real I/O APIC and finds the PCI devices. dom0's p2m exists.
-    pub fn discover(&self, hv: &Hypervisor, domain: &Arc<Domain>, ram: Vec<PhysRange>, windows: &[crate::boot::acpi_tables::ConfigWindow]) {
+    pub fn discover(
+        &self,
+        hv: &Hypervisor,
+        domain: &Arc<Domain>,
+        ram: Vec<PhysRange>,
+        windows: &[crate::boot::acpi_tables::ConfigWindow],
+    ) {
         let mut models = self.models.lock();
         models.ram = ram;
         models.io_apics = io_apic::all().iter().filter_map(emulated).collect();
@@ -66,8 +83,19 @@ impl Devices {
                 end_bus: w.end_bus,
             });
         }
-        let Models { pci, ram, messages, io_apics } = &mut *models;
-        let mut adapter = Adapter { hv, domain, ram, messages, io_apics };
+        let Models {
+            pci,
+            ram,
+            messages,
+            io_apics,
+        } = &mut *models;
+        let mut adapter = Adapter {
+            hv,
+            domain,
+            ram,
+            messages,
+            io_apics,
+        };
         pci.discover(0..=255, &self.hardware, &mut adapter);
     }
 
@@ -78,17 +106,63 @@ impl Devices {
     }
 
     /// A configuration port read; `None` if the port is another.
-    pub fn port_read(&self, hv: &Hypervisor, domain: &Arc<Domain>, port: u16, size: u8) -> Option<u32> {
+    pub fn port_read(
+        &self,
+        hv: &Hypervisor,
+        domain: &Arc<Domain>,
+        port: u16,
+        size: u8,
+    ) -> Option<u32> {
         let mut models = self.models.lock();
-        let Models { pci, ram, messages, io_apics } = &mut *models;
-        pci.port_read(port, size, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+        let Models {
+            pci,
+            ram,
+            messages,
+            io_apics,
+        } = &mut *models;
+        pci.port_read(
+            port,
+            size,
+            &self.hardware,
+            &mut Adapter {
+                hv,
+                domain,
+                ram,
+                messages,
+                io_apics,
+            },
+        )
     }
 
     /// A configuration port write; `false` if the port is another.
-    pub fn port_write(&self, hv: &Hypervisor, domain: &Arc<Domain>, port: u16, size: u8, value: u32) -> bool {
+    pub fn port_write(
+        &self,
+        hv: &Hypervisor,
+        domain: &Arc<Domain>,
+        port: u16,
+        size: u8,
+        value: u32,
+    ) -> bool {
         let mut models = self.models.lock();
-        let Models { pci, ram, messages, io_apics } = &mut *models;
-        pci.port_write(port, size, value, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+        let Models {
+            pci,
+            ram,
+            messages,
+            io_apics,
+        } = &mut *models;
+        pci.port_write(
+            port,
+            size,
+            value,
+            &self.hardware,
+            &mut Adapter {
+                hv,
+                domain,
+                ram,
+                messages,
+                io_apics,
+            },
+        )
     }
 
     /// Whether an emulated device answers at the address.
@@ -99,17 +173,48 @@ impl Devices {
     }
 
     /// An access to an emulated device; `None` if there is none.
-    pub fn mmio_read(&self, hv: &Hypervisor, domain: &Arc<Domain>, at: Gpa, size: u8) -> Option<u64> {
+    pub fn mmio_read(
+        &self,
+        hv: &Hypervisor,
+        domain: &Arc<Domain>,
+        at: Gpa,
+        size: u8,
+    ) -> Option<u64> {
         let mut models = self.models.lock();
         if let Some(index) = io_apic_at(&models.io_apics, at) {
-            return Some(u64::from(models.io_apics[index].read((at.0 & 0xfff) as u16)));
+            return Some(u64::from(
+                models.io_apics[index].read((at.0 & 0xfff) as u16),
+            ));
         }
-        let Models { pci, ram, messages, io_apics } = &mut *models;
-        pci.mmio_read(at, size, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+        let Models {
+            pci,
+            ram,
+            messages,
+            io_apics,
+        } = &mut *models;
+        pci.mmio_read(
+            at,
+            size,
+            &self.hardware,
+            &mut Adapter {
+                hv,
+                domain,
+                ram,
+                messages,
+                io_apics,
+            },
+        )
     }
 
     /// As [`Self::mmio_read`]; `false` if there is no device.
-    pub fn mmio_write(&self, hv: &Hypervisor, domain: &Arc<Domain>, at: Gpa, size: u8, value: u64) -> bool {
+    pub fn mmio_write(
+        &self,
+        hv: &Hypervisor,
+        domain: &Arc<Domain>,
+        at: Gpa,
+        size: u8,
+        value: u64,
+    ) -> bool {
         let mut models = self.models.lock();
         if let Some(index) = io_apic_at(&models.io_apics, at) {
             let effects = models.io_apics[index].write((at.0 & 0xfff) as u16, value as u32);
@@ -121,15 +226,33 @@ impl Devices {
             }
             return true;
         }
-        let Models { pci, ram, messages, io_apics } = &mut *models;
-        pci.mmio_write(at, size, value, &self.hardware, &mut Adapter { hv, domain, ram, messages, io_apics })
+        let Models {
+            pci,
+            ram,
+            messages,
+            io_apics,
+        } = &mut *models;
+        pci.mmio_write(
+            at,
+            size,
+            value,
+            &self.hardware,
+            &mut Adapter {
+                hv,
+                domain,
+                ram,
+                messages,
+                io_apics,
+            },
+        )
     }
 
     /// Whether dom0 may reach this page directly at the same machine address.
     #[must_use]
     pub fn may_map(&self, page: Gfn) -> bool {
         let models = self.models.lock();
-        is_device_memory(&models.ram, &models.io_apics, Mfn(page.0), 1) && !models.pci.traps(page.gpa())
+        is_device_memory(&models.ram, &models.io_apics, Mfn(page.0), 1)
+            && !models.pci.traps(page.gpa())
     }
 
     /// A real interrupt for dom0.
@@ -180,17 +303,28 @@ fn emulated(real: &io_apic::IoApic) -> Option<Vioapic> {
         address: u64::from(real.description.address),
         gsi_base: real.description.gsi_base,
         pins: u8::try_from(real.pins).ok()?,
-        version: if real.version >= 0x20 { crate::vioapic::Version::V20 } else { crate::vioapic::Version::V11 },
+        version: if real.version >= 0x20 {
+            crate::vioapic::Version::V20
+        } else {
+            crate::vioapic::Version::V11
+        },
     })
 }
 
 fn io_apic_at(all: &[Vioapic], at: Gpa) -> Option<usize> {
-    all.iter().position(|io| (io.config().address..io.config().address + IO_APIC_WINDOW).contains(&at.0))
+    all.iter()
+        .position(|io| (io.config().address..io.config().address + IO_APIC_WINDOW).contains(&at.0))
 }
 
 fn raise(all: &mut [Vioapic], gsi: u32, level: bool) -> Option<Delivery> {
-    let (io, pin) = all.iter_mut().find_map(|io| io.pin_of_gsi(gsi).map(|pin| (io, pin)))?;
-    if level { io.set_line(pin, true) } else { io.pulse(pin) }
+    let (io, pin) = all
+        .iter_mut()
+        .find_map(|io| io.pin_of_gsi(gsi).map(|pin| (io, pin)))?;
+    if level {
+        io.set_line(pin, true)
+    } else {
+        io.pulse(pin)
+    }
 }
 
 fn is_device_memory(ram: &[PhysRange], io_apics: &[Vioapic], first: Mfn, count: u64) -> bool {
@@ -200,7 +334,9 @@ fn is_device_memory(ram: &[PhysRange], io_apics: &[Vioapic], first: Mfn, count: 
         && !ram.iter().any(|r| r.overlaps(&range))
         && !overlaps(LOCAL_APIC_PAGE << 12, 4096)
         && !range.overlaps(&HT_RANGE)
-        && !io_apics.iter().any(|io| overlaps(io.config().address, IO_APIC_WINDOW))
+        && !io_apics
+            .iter()
+            .any(|io| overlaps(io.config().address, IO_APIC_WINDOW))
 }
 
 /// What the PCI model asks for.
@@ -214,7 +350,11 @@ struct Adapter<'a> {
 
 impl Effects for Adapter<'_> {
     fn check_mmio(&self, first: Mfn, count: u64) -> Result<(), Errno> {
-        if is_device_memory(self.ram, self.io_apics, first, count) { Ok(()) } else { Err(Errno::EINVAL) }
+        if is_device_memory(self.ram, self.io_apics, first, count) {
+            Ok(())
+        } else {
+            Err(Errno::EINVAL)
+        }
     }
 
     fn map_mmio(&mut self, first: Mfn, count: u64) -> Result<(), Errno> {
@@ -223,7 +363,10 @@ impl Effects for Adapter<'_> {
             return Ok(());
         }
         for offset in 0..count {
-            let page = P2mEntry { mfn: Mfn(first.0 + offset), kind: PageType::Mmio };
+            let page = P2mEntry {
+                mfn: Mfn(first.0 + offset),
+                kind: PageType::Mmio,
+            };
             self.hv.map_page(self.domain, Gfn(page.mfn.0), page)?;
         }
         Ok(())
@@ -241,11 +384,21 @@ impl Effects for Adapter<'_> {
         self.hv.arch.flush_domain(self.domain);
     }
 
-    fn enable_msi(&mut self, sbdf: Sbdf, entry: u16, guest: MsiMessage) -> Result<MsiMessage, Errno> {
+    fn enable_msi(
+        &mut self,
+        sbdf: Sbdf,
+        entry: u16,
+        guest: MsiMessage,
+    ) -> Result<MsiMessage, Errno> {
         self.messages.enable(sbdf, entry, guest)
     }
 
-    fn update_msi(&mut self, sbdf: Sbdf, entry: u16, guest: MsiMessage) -> Result<MsiMessage, Errno> {
+    fn update_msi(
+        &mut self,
+        sbdf: Sbdf,
+        entry: u16,
+        guest: MsiMessage,
+    ) -> Result<MsiMessage, Errno> {
         self.messages.update(sbdf, entry, guest)
     }
 

@@ -24,12 +24,18 @@ static NEXT_CPU: AtomicU32 = AtomicU32::new(0);
 fn allocate(source: Source) -> Option<(&'static PerCpu, u8)> {
     let cpus = all_cpus();
     let first = NEXT_CPU.fetch_add(1, SeqCst) as usize;
-    (0..cpus.len()).map(|n| cpus[(first + n) % cpus.len()]).find_map(|cpu| {
-        let free = |&vector: &u8| {
-            cpu.vectors[usize::from(vector)].compare_exchange(0, source.to_word(), SeqCst, SeqCst).is_ok()
-        };
-        (FIRST_VECTOR..=LAST_VECTOR).find(free).map(|vector| (cpu, vector))
-    })
+    (0..cpus.len())
+        .map(|n| cpus[(first + n) % cpus.len()])
+        .find_map(|cpu| {
+            let free = |&vector: &u8| {
+                cpu.vectors[usize::from(vector)]
+                    .compare_exchange(0, source.to_word(), SeqCst, SeqCst)
+                    .is_ok()
+            };
+            (FIRST_VECTOR..=LAST_VECTOR)
+                .find(free)
+                .map(|vector| (cpu, vector))
+        })
 }
 
 fn release(cpu: &PerCpu, vector: u8) {
@@ -45,11 +51,20 @@ pub fn bind_pin(gsi: u32, change: &PinChange) {
         return io_apic::set_mask(gsi, true);
     }
     let level = change.after.is_level();
-    let signal = Signal { level, active_low: change.after.polarity() == Polarity::ActiveLow };
-    let source = Source::Gsi { gsi: gsi as u16, level };
+    let signal = Signal {
+        level,
+        active_low: change.after.polarity() == Polarity::ActiveLow,
+    };
+    let source = Source::Gsi {
+        gsi: gsi as u16,
+        level,
+    };
     let bound = {
         let mut pins = PINS.lock();
-        let known = pins.iter().find(|(g, ..)| *g == gsi).map(|&(_, cpu, vector)| (cpu, vector));
+        let known = pins
+            .iter()
+            .find(|(g, ..)| *g == gsi)
+            .map(|&(_, cpu, vector)| (cpu, vector));
         known.or_else(|| {
             let (cpu, vector) = allocate(source)?;
             pins.push((gsi, cpu, vector));
@@ -82,21 +97,39 @@ pub struct Messages {
 
 impl Messages {
     fn find(&self, sbdf: Sbdf, entry: u16) -> Option<usize> {
-        self.all.iter().position(|m| m.as_ref().is_some_and(|m| m.sbdf == sbdf && m.entry == entry))
+        self.all.iter().position(|m| {
+            m.as_ref()
+                .is_some_and(|m| m.sbdf == sbdf && m.entry == entry)
+        })
     }
 
     /// Binds a vector to the message dom0 wants; the result is what the device must write.
     ///
     /// # Errors
     /// `ENOSPC` when all vectors are taken.
-    pub fn enable(&mut self, sbdf: Sbdf, entry: u16, guest: MsiMessage) -> Result<MsiMessage, Errno> {
+    pub fn enable(
+        &mut self,
+        sbdf: Sbdf,
+        entry: u16,
+        guest: MsiMessage,
+    ) -> Result<MsiMessage, Errno> {
         if self.find(sbdf, entry).is_some() {
             return self.update(sbdf, entry, guest);
         }
-        let index = self.all.iter().position(Option::is_none).unwrap_or(self.all.len());
+        let index = self
+            .all
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.all.len());
         let number = u16::try_from(index).map_err(|_| Errno::ENOSPC)?;
         let (cpu, vector) = allocate(Source::Message(number)).ok_or(Errno::ENOSPC)?;
-        let message = Some(Message { sbdf, entry, guest, cpu, vector });
+        let message = Some(Message {
+            sbdf,
+            entry,
+            guest,
+            cpu,
+            vector,
+        });
         if index == self.all.len() {
             self.all.push(message);
         } else {
@@ -109,7 +142,12 @@ impl Messages {
     ///
     /// # Errors
     /// `ENOENT` if it is not bound.
-    pub fn update(&mut self, sbdf: Sbdf, entry: u16, guest: MsiMessage) -> Result<MsiMessage, Errno> {
+    pub fn update(
+        &mut self,
+        sbdf: Sbdf,
+        entry: u16,
+        guest: MsiMessage,
+    ) -> Result<MsiMessage, Errno> {
         let index = self.find(sbdf, entry).ok_or(Errno::ENOENT)?;
         let message = self.all[index].as_mut().ok_or(Errno::ENOENT)?;
         message.guest = guest;
@@ -118,7 +156,10 @@ impl Messages {
 
     /// Gives the vector back.
     pub fn disable(&mut self, sbdf: Sbdf, entry: u16) {
-        if let Some(message) = self.find(sbdf, entry).and_then(|index| self.all[index].take()) {
+        if let Some(message) = self
+            .find(sbdf, entry)
+            .and_then(|index| self.all[index].take())
+        {
             release(message.cpu, message.vector);
         }
     }
@@ -133,5 +174,8 @@ impl Messages {
 
 fn host_message(cpu: &PerCpu, vector: u8) -> MsiMessage {
     debug_assert!(cpu.apic_id < 256 || local_apic::is_x2apic());
-    MsiMessage { address: MESSAGE_ADDRESS | u64::from(cpu.apic_id & 0xff) << 12, data: u32::from(vector) }
+    MsiMessage {
+        address: MESSAGE_ADDRESS | u64::from(cpu.apic_id & 0xff) << 12,
+        data: u32::from(vector),
+    }
 }

@@ -25,7 +25,16 @@ pub use routing::{deliver, processor_events};
 
 /// MSRs that VMLOAD, VMSAVE and VMRUN switch: FS, GS and kernel GS base, system call and SYSENTER registers.
 const SWITCHED_MSRS: [u32; 10] = [
-    0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102, 0x174, 0x175, 0x176,
+    0xc000_0081,
+    0xc000_0082,
+    0xc000_0083,
+    0xc000_0084,
+    0xc000_0100,
+    0xc000_0101,
+    0xc000_0102,
+    0x174,
+    0x175,
+    0x176,
 ];
 
 /// TSC mode as the toolstack set it.
@@ -61,7 +70,11 @@ impl X86Domain {
     /// `ENOMEM`.
     pub fn new(new: &NewDomain) -> Result<Self, Errno> {
         let systems = crate::arch::policies();
-        let policy = if new.hardware_domain { systems.for_dom0() } else { systems.for_domain() };
+        let policy = if new.hardware_domain {
+            systems.for_dom0()
+        } else {
+            systems.for_domain()
+        };
         let ports = PortMap::closed();
         let port_map_address = physical(&*ports);
         let mut msr_map = MsrMap::closed();
@@ -81,7 +94,11 @@ impl X86Domain {
     /// The machine-specific half of any domain.
     #[must_use]
     pub fn of(domain: &Domain) -> &Self {
-        domain.arch.as_any().downcast_ref().expect("all domains are made by this crate")
+        domain
+            .arch
+            .as_any()
+            .downcast_ref()
+            .expect("all domains are made by this crate")
     }
 
     /// Opens or closes ports.
@@ -104,7 +121,11 @@ impl X86Domain {
     /// RDTSCP exits where TSC_AUX does not exist.
     #[must_use]
     pub fn extra_intercepts(&self) -> u32 {
-        if fpu::has_tsc_aux() { 0 } else { intercept::RDTSCP }
+        if fpu::has_tsc_aux() {
+            0
+        } else {
+            intercept::RDTSCP
+        }
     }
 
     /// What the Xen CPUID leaves say.
@@ -127,4 +148,3 @@ impl X86Domain {
         }
     }
 }
-

@@ -23,7 +23,10 @@ pub struct PciHardware {
 
 impl Default for PciHardware {
     fn default() -> Self {
-        Self { windows: Lock::new(Rank::Values, Vec::new()), ports: Lock::new(Rank::Irq, ()) }
+        Self {
+            windows: Lock::new(Rank::Values, Vec::new()),
+            ports: Lock::new(Rank::Irq, ()),
+        }
     }
 }
 
@@ -35,13 +38,19 @@ impl PciHardware {
 
     fn window(&self, sbdf: Sbdf) -> Option<u64> {
         let windows = self.windows.lock();
-        let found = windows.iter().find(|w| w.segment == sbdf.segment() && (w.start_bus..=w.end_bus).contains(&sbdf.bus()))?;
+        let found = windows.iter().find(|w| {
+            w.segment == sbdf.segment() && (w.start_bus..=w.end_bus).contains(&sbdf.bus())
+        })?;
         Some(found.base + (u64::from(sbdf.0 & 0xffff) << 12))
     }
 
     fn by_port<R>(&self, sbdf: Sbdf, reg: u16, access: impl FnOnce(u16) -> R) -> R {
         let _held = self.ports.lock();
-        port_out(ADDRESS_PORT, 4, ENABLE | (sbdf.0 & 0xffff) << 8 | u32::from(reg & 0xfc));
+        port_out(
+            ADDRESS_PORT,
+            4,
+            ENABLE | (sbdf.0 & 0xffff) << 8 | u32::from(reg & 0xfc),
+        );
         access(DATA_PORT + (reg & 3))
     }
 }
@@ -51,7 +60,9 @@ impl ConfigSpace for PciHardware {
         if sbdf.segment() == 0 && reg < 256 {
             return self.by_port(sbdf, reg, |port| port_in(port, size));
         }
-        let registers = self.window(sbdf).and_then(|base| map_mmio(Maddr(base), 4096).ok());
+        let registers = self
+            .window(sbdf)
+            .and_then(|base| map_mmio(Maddr(base), 4096).ok());
         registers.map_or(u32::MAX, |r| r.read(u64::from(reg), size) as u32)
     }
 
@@ -59,7 +70,10 @@ impl ConfigSpace for PciHardware {
         if sbdf.segment() == 0 && reg < 256 {
             return self.by_port(sbdf, reg, |port| port_out(port, size, value));
         }
-        if let Some(registers) = self.window(sbdf).and_then(|base| map_mmio(Maddr(base), 4096).ok()) {
+        if let Some(registers) = self
+            .window(sbdf)
+            .and_then(|base| map_mmio(Maddr(base), 4096).ok())
+        {
             registers.write(u64::from(reg), size, u64::from(value));
         }
     }

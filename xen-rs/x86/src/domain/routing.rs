@@ -16,18 +16,32 @@ use crate::vlapic::{Audience, Delivery, Effects, ProcessorEvents, route};
 /// Delivers a message of a device or vCPU.
 pub fn deliver(hv: &Hypervisor, domain: &Arc<Domain>, message: &Delivery, audience: Audience) {
     let arch = X86Domain::of(domain);
-    let destination = |id| domain.vcpu(id).map(|vcpu| X86Vcpu::of(vcpu).destination.load());
+    let destination = |id| {
+        domain
+            .vcpu(id)
+            .map(|vcpu| X86Vcpu::of(vcpu).destination.load())
+    };
     let count = domain.vcpus().len() as u32;
-    route(message, audience, count, destination, &arch.last_arbitrated, |id| {
-        if let Some(vcpu) = domain.vcpu(id) {
-            post(hv, vcpu, message);
-        }
-    });
+    route(
+        message,
+        audience,
+        count,
+        destination,
+        &arch.last_arbitrated,
+        |id| {
+            if let Some(vcpu) = domain.vcpu(id) {
+                post(hv, vcpu, message);
+            }
+        },
+    );
 }
 
 fn post(hv: &Hypervisor, vcpu: &Arc<Vcpu>, message: &Delivery) {
     let target = X86Vcpu::of(vcpu);
-    if !target.posted.post_message(message.delivery_mode, message.vector, message.trigger) {
+    if !target
+        .posted
+        .post_message(message.delivery_mode, message.vector, message.trigger)
+    {
         return;
     }
     if vcpu.flags.load(SeqCst) & DOWN == 0 {
@@ -92,7 +106,9 @@ pub fn apply_apic_effects(running: &mut Running<'_>, effects: Effects) {
         running.arch.publish(running.state);
         deliver(hv, domain, &ipi.delivery, ipi.audience(running.vcpu.id));
     }
-    if let Some(eoi) = effects.eoi.filter(|eoi| eoi.trigger == crate::vlapic::Trigger::Level)
+    if let Some(eoi) = effects
+        .eoi
+        .filter(|eoi| eoi.trigger == crate::vlapic::Trigger::Level)
         && let Some(devices) = &X86Domain::of(running.domain).devices
     {
         devices.end_of_interrupt(running.hv, running.domain, eoi.vector);
@@ -108,8 +124,14 @@ pub fn apply_apic_effects(running: &mut Running<'_>, effects: Effects) {
 /// An upcall that came while the local APIC was off is lost, and the pending byte keeps later ones from being raised: raise it again.
 fn repeat_upcall(running: &mut Running<'_>) {
     let vector = running.vcpu.upcall_vector.load(SeqCst);
-    let pending = running.vcpu.info().is_some_and(|info| running.hv.memory.load_u8(info) != 0);
+    let pending = running
+        .vcpu
+        .info()
+        .is_some_and(|info| running.hv.memory.load_u8(info) != 0);
     if vector != 0 && pending {
-        running.state.vlapic.accept(vector, crate::vlapic::Trigger::Edge);
+        running
+            .state
+            .vlapic
+            .accept(vector, crate::vlapic::Trigger::Edge);
     }
 }

@@ -62,7 +62,12 @@ fn open(description: &Description) -> Option<IoApic> {
         description.gsi_base,
         description.gsi_base + pins - 1
     );
-    Some(IoApic { description: *description, pins, version: version as u8, registers: Lock::new(Rank::Irq, registers) })
+    Some(IoApic {
+        description: *description,
+        pins,
+        version: version as u8,
+        registers: Lock::new(Rank::Irq, registers),
+    })
 }
 
 fn read(registers: &Registers, index: u32) -> u32 {
@@ -90,7 +95,9 @@ fn find(gsi: u32) -> Option<(&'static IoApic, u32)> {
 
 /// Routes a GSI to `vector` on the CPU with `apic_id`, masked or not. `false` if there is no such pin.
 pub fn route(gsi: u32, vector: u8, apic_id: u32, signal: Signal, masked: bool) -> bool {
-    let Some((io, pin)) = find(gsi) else { return false };
+    let Some((io, pin)) = find(gsi) else {
+        return false;
+    };
     let mut low = u32::from(vector);
     low |= if signal.level { LEVEL } else { 0 };
     low |= if signal.active_low { ACTIVE_LOW } else { 0 };

@@ -72,7 +72,9 @@ pub fn detect() {
         return;
     }
     let base = rdmsr(IA32_APIC_BASE) & 0x000f_ffff_ffff_f000;
-    MMIO.call_once(|| map_mmio(Maddr(base), 4096).expect("frames for device windows are left this early"));
+    MMIO.call_once(|| {
+        map_mmio(Maddr(base), 4096).expect("frames for device windows are left this early")
+    });
 }
 
 /// Switches this CPU's APIC on. Nothing but the timer, kicks and device vectors may arrive.
@@ -87,7 +89,11 @@ pub fn enable() {
     write(LVT_LINT1, MASKED);
     write(LVT_ERROR, MASKED);
     write(TIMER_DIVIDE, DIVIDE_BY_1);
-    let mode = if DEADLINE_MODE.load(Relaxed) { TSC_DEADLINE_MODE } else { 0 };
+    let mode = if DEADLINE_MODE.load(Relaxed) {
+        TSC_DEADLINE_MODE
+    } else {
+        0
+    };
     write(LVT_TIMER, mode | u32::from(TIMER_VECTOR));
     write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
 }
@@ -95,7 +101,11 @@ pub fn enable() {
 /// Identifier of this CPU's APIC.
 #[must_use]
 pub fn id() -> u32 {
-    if X2APIC.load(Relaxed) { rdmsr(IA32_X2APIC_APICID) as u32 } else { read(ID) >> 24 }
+    if X2APIC.load(Relaxed) {
+        rdmsr(IA32_X2APIC_APICID) as u32
+    } else {
+        read(ID) >> 24
+    }
 }
 
 /// Ends the interrupt in service.

@@ -39,7 +39,10 @@ impl Source {
     #[must_use]
     pub const fn from_word(word: u32) -> Self {
         match word & 0xff00_0000 {
-            GSI => Self::Gsi { gsi: word as u16, level: word & LEVEL != 0 },
+            GSI => Self::Gsi {
+                gsi: word as u16,
+                level: word & LEVEL != 0,
+            },
             MESSAGE => Self::Message(word as u16),
             SERIAL => Self::Serial,
             _ => Self::None,
@@ -55,8 +58,14 @@ mod tests {
     fn every_source_survives_the_word() {
         let all = [
             Source::None,
-            Source::Gsi { gsi: 23, level: true },
-            Source::Gsi { gsi: 700, level: false },
+            Source::Gsi {
+                gsi: 23,
+                level: true,
+            },
+            Source::Gsi {
+                gsi: 700,
+                level: false,
+            },
             Source::Message(65535),
             Source::Serial,
         ];

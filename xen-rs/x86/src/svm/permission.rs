@@ -17,7 +17,11 @@ impl PortMap {
     pub fn set(&mut self, first: u16, count: u32, open: bool) {
         for port in (u32::from(first)..u32::from(first) + count).take_while(|&p| p < 0x1_0000) {
             let (byte, bit) = (port as usize / 8, 1 << (port % 8));
-            self.0[byte] = if open { self.0[byte] & !bit } else { self.0[byte] | bit };
+            self.0[byte] = if open {
+                self.0[byte] & !bit
+            } else {
+                self.0[byte] | bit
+            };
         }
     }
 
@@ -74,7 +78,9 @@ mod tests {
         let mut map = PortMap::closed();
         map.set(0xcf8, 8, true);
         map.set(0xcfc, 4, false);
-        assert!(map.is_open(0xcf8) && map.is_open(0xcfb) && !map.is_open(0xcfc) && !map.is_open(0xcf7));
+        assert!(
+            map.is_open(0xcf8) && map.is_open(0xcfb) && !map.is_open(0xcfc) && !map.is_open(0xcf7)
+        );
         map.set(0xffff, 4, true);
         assert!(map.is_open(0xffff));
     }
@@ -83,6 +89,11 @@ mod tests {
     fn only_opened_msrs_are_open() {
         let mut map = MsrMap::closed();
         map.open(0xc000_0100);
-        assert!(map.is_open(0xc000_0100) && !map.is_open(0xc000_0101) && !map.is_open(0x100) && !map.is_open(0x4000_0000));
+        assert!(
+            map.is_open(0xc000_0100)
+                && !map.is_open(0xc000_0101)
+                && !map.is_open(0x100)
+                && !map.is_open(0x4000_0000)
+        );
     }
 }

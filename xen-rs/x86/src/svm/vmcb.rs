@@ -130,10 +130,26 @@ pub struct Vmcb {
 }
 
 const _: () = assert!(size_of::<Vmcb>() == 4096);
-const _: () = assert!(offset_of!(Vmcb, iopm_base) == 0x40 && offset_of!(Vmcb, asid) == 0x58 && offset_of!(Vmcb, exit_code) == 0x70);
-const _: () = assert!(offset_of!(Vmcb, event_injection) == 0xa8 && offset_of!(Vmcb, next_rip) == 0xc8 && offset_of!(Vmcb, segments) == 0x400);
-const _: () = assert!(offset_of!(Vmcb, cpl) == 0x4cb && offset_of!(Vmcb, efer) == 0x4d0 && offset_of!(Vmcb, cr4) == 0x548);
-const _: () = assert!(offset_of!(Vmcb, rip) == 0x578 && offset_of!(Vmcb, rsp) == 0x5d8 && offset_of!(Vmcb, rax) == 0x5f8);
+const _: () = assert!(
+    offset_of!(Vmcb, iopm_base) == 0x40
+        && offset_of!(Vmcb, asid) == 0x58
+        && offset_of!(Vmcb, exit_code) == 0x70
+);
+const _: () = assert!(
+    offset_of!(Vmcb, event_injection) == 0xa8
+        && offset_of!(Vmcb, next_rip) == 0xc8
+        && offset_of!(Vmcb, segments) == 0x400
+);
+const _: () = assert!(
+    offset_of!(Vmcb, cpl) == 0x4cb
+        && offset_of!(Vmcb, efer) == 0x4d0
+        && offset_of!(Vmcb, cr4) == 0x548
+);
+const _: () = assert!(
+    offset_of!(Vmcb, rip) == 0x578
+        && offset_of!(Vmcb, rsp) == 0x5d8
+        && offset_of!(Vmcb, rax) == 0x5f8
+);
 const _: () = assert!(offset_of!(Vmcb, cr2) == 0x640 && offset_of!(Vmcb, pat) == 0x668);
 
 /// Positions in [`Vmcb::segments`].
@@ -164,7 +180,17 @@ pub mod segment {
 pub mod intercept {
     /// Word 0: INTR, NMI, SMI off, INIT, VINTR (dynamic), RDPMC, CPUID, INVD, PAUSE off, HLT, INVLPGA, IOIO, MSR, task switch off, FERR freeze
     /// off, shutdown.
-    pub const BASIC: u32 = 1 | 1 << 1 | 1 << 3 | 1 << 15 | 1 << 18 | 1 << 22 | 1 << 24 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 31;
+    pub const BASIC: u32 = 1
+        | 1 << 1
+        | 1 << 3
+        | 1 << 15
+        | 1 << 18
+        | 1 << 22
+        | 1 << 24
+        | 1 << 26
+        | 1 << 27
+        | 1 << 28
+        | 1 << 31;
     /// Word 0: a virtual interrupt could be taken.
     pub const VINTR: u32 = 1 << 4;
     /// Word 1: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, ICEBP off, WBINVD, MONITOR, MWAIT, XSETBV.

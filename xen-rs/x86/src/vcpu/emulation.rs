@@ -12,12 +12,14 @@ use crate::guest_paging::{AccessKind, PageFault};
 const PAGE_FAULT: u8 = 14;
 const UNDEFINED: u8 = 6;
 
-
 /// Does one instruction for the guest.
 pub fn emulate(running: &mut Running<'_>) -> Next {
     let outcome = x86_emu::emulate(&mut Adapter { running });
     match outcome {
-        Outcome::Done { interrupt_shadow, single_step } => {
+        Outcome::Done {
+            interrupt_shadow,
+            single_step,
+        } => {
             running.state.hw.set_interrupt_shadow(interrupt_shadow);
             if single_step {
                 let (dr6, dr7) = running.state.hw.debug_control();
@@ -27,14 +29,20 @@ pub fn emulate(running: &mut Running<'_>) -> Next {
             Next::Resume
         }
         Outcome::Again | Outcome::Fault(Fault::Pending) => Next::Resume,
-        Outcome::Fault(Fault::Exception { vector, error_code, cr2 }) => {
+        Outcome::Fault(Fault::Exception {
+            vector,
+            error_code,
+            cr2,
+        }) => {
             if let Some(address) = cr2 {
                 running.state.hw.set_cr(2, address);
             }
             running.state.inject_exception(vector, error_code);
             Next::Resume
         }
-        Outcome::Fault(Fault::Unhandleable(_)) if running.state.hw.cpl() == 3 => running.fault(UNDEFINED, None),
+        Outcome::Fault(Fault::Unhandleable(_)) if running.state.hw.cpl() == 3 => {
+            running.fault(UNDEFINED, None)
+        }
         Outcome::Fault(Fault::Unhandleable(why)) => running.crash(why),
     }
 }
@@ -49,29 +57,53 @@ pub fn fetch(running: &mut Running<'_>, bytes: &mut [u8]) -> Option<usize> {
     }
     let hw = &running.state.hw;
     let rip = hw.rip();
-    let linear = if running.mode() == Mode::Long64 { rip } else { hw.segment(SegmentName::Cs).base.wrapping_add(rip) & 0xffff_ffff };
+    let linear = if running.mode() == Mode::Long64 {
+        rip
+    } else {
+        hw.segment(SegmentName::Cs).base.wrapping_add(rip) & 0xffff_ffff
+    };
     fetch_at(running, linear, bytes).ok()
 }
 
 fn translate(running: &Running<'_>, linear: u64, access: AccessKind) -> Result<Gpa, PageFault> {
-    let mut tables = GuestTables { hv: running.hv, domain: running.domain };
-    running.state.hw.paging_state().translate(linear, access, &mut tables)
+    let mut tables = GuestTables {
+        hv: running.hv,
+        domain: running.domain,
+    };
+    running
+        .state
+        .hw
+        .paging_state()
+        .translate(linear, access, &mut tables)
 }
 
 fn page_fault(linear: u64, fault: PageFault) -> Fault {
-    Fault::Exception { vector: PAGE_FAULT, error_code: Some(fault.0), cr2: Some(linear) }
+    Fault::Exception {
+        vector: PAGE_FAULT,
+        error_code: Some(fault.0),
+        cr2: Some(linear),
+    }
 }
 
 fn fetch_at(running: &Running<'_>, linear: u64, bytes: &mut [u8]) -> Result<usize, Fault> {
-    let access = AccessKind { fetch: true, user: running.state.hw.cpl() == 3, ..AccessKind::default() };
+    let access = AccessKind {
+        fetch: true,
+        user: running.state.hw.cpl() == 3,
+        ..AccessKind::default()
+    };
     let mut done = 0;
     while done < bytes.len() {
         let at = linear.wrapping_add(done as u64);
         let len = (PAGE_SIZE - (at as usize & (PAGE_SIZE - 1))).min(bytes.len() - done);
-        let read = translate(running, at, access).map_err(|fault| page_fault(at, fault)).and_then(|gpa| {
-            let copied = running.hv.read_guest(running.domain, gpa, &mut bytes[done..done + len]);
-            copied.map_err(|_| Fault::Unhandleable("instruction outside memory"))
-        });
+        let read = translate(running, at, access)
+            .map_err(|fault| page_fault(at, fault))
+            .and_then(|gpa| {
+                let copied =
+                    running
+                        .hv
+                        .read_guest(running.domain, gpa, &mut bytes[done..done + len]);
+                copied.map_err(|_| Fault::Unhandleable("instruction outside memory"))
+            });
         match read {
             Ok(()) => done += len,
             Err(_) if done > 0 => break,
@@ -97,10 +129,17 @@ impl Adapter<'_, '_> {
     }
 
     /// Splits an access at page borders; all pages are translated before any is touched.
-    fn each_page(&mut self, linear: u64, len: usize, access: Access, mut touch: impl FnMut(&mut Running<'_>, Gpa, usize, usize)) -> Result<(), Fault> {
+    fn each_page(
+        &mut self,
+        linear: u64,
+        len: usize,
+        access: Access,
+        mut touch: impl FnMut(&mut Running<'_>, Gpa, usize, usize),
+    ) -> Result<(), Fault> {
         let kind = self.access_kind(access);
         let first_len = (PAGE_SIZE - (linear as usize & (PAGE_SIZE - 1))).min(len);
-        let first = translate(self.running, linear, kind).map_err(|fault| page_fault(linear, fault))?;
+        let first =
+            translate(self.running, linear, kind).map_err(|fault| page_fault(linear, fault))?;
         let second = if first_len < len {
             let at = linear.wrapping_add(first_len as u64);
             Some(translate(self.running, at, kind).map_err(|fault| page_fault(at, fault))?)
@@ -117,7 +156,10 @@ impl Adapter<'_, '_> {
 
 /// Reads RAM, or a device in pieces of at most eight bytes.
 fn read_physical(running: &mut Running<'_>, gpa: Gpa, bytes: &mut [u8]) {
-    let memory = running.hv.lookup(running.domain, gpa.gfn()).is_some_and(|m| m.kind.is_memory());
+    let memory = running
+        .hv
+        .lookup(running.domain, gpa.gfn())
+        .is_some_and(|m| m.kind.is_memory());
     if memory && running.hv.read_guest(running.domain, gpa, bytes).is_ok() {
         return;
     }
@@ -134,7 +176,10 @@ fn read_physical(running: &mut Running<'_>, gpa: Gpa, bytes: &mut [u8]) {
 }
 
 fn write_physical(running: &mut Running<'_>, gpa: Gpa, bytes: &[u8]) {
-    let memory = running.hv.lookup(running.domain, gpa.gfn()).is_some_and(|m| m.kind.is_memory());
+    let memory = running
+        .hv
+        .lookup(running.domain, gpa.gfn())
+        .is_some_and(|m| m.kind.is_memory());
     if memory {
         // A page that went away or became read-only meanwhile swallows the write.
         let _ = running.hv.write_guest(running.domain, gpa, bytes);
@@ -152,7 +197,10 @@ fn write_physical(running: &mut Running<'_>, gpa: Gpa, bytes: &[u8]) {
 
 /// The widest aligned access that fits.
 fn device_width(at: u64, len: usize) -> usize {
-    [8, 4, 2].into_iter().find(|&size| size <= len && at.is_multiple_of(size as u64)).unwrap_or(1)
+    [8, 4, 2]
+        .into_iter()
+        .find(|&size| size <= len && at.is_multiple_of(size as u64))
+        .unwrap_or(1)
 }
 
 impl Cpu for Adapter<'_, '_> {
@@ -196,11 +244,18 @@ impl Cpu for Adapter<'_, '_> {
         match self.mode() {
             Mode::Real | Mode::Vm86 => {
                 let old = self.running.state.hw.segment(name);
-                let new = Segment { selector, base: u64::from(selector) << 4, attributes: SegmentAttributes(old.attributes.0), ..old };
+                let new = Segment {
+                    selector,
+                    base: u64::from(selector) << 4,
+                    attributes: SegmentAttributes(old.attributes.0),
+                    ..old
+                };
                 self.running.state.hw.set_segment(name, new);
                 Ok(())
             }
-            _ => Err(Fault::Unhandleable("segment load in protected mode next to a device access")),
+            _ => Err(Fault::Unhandleable(
+                "segment load in protected mode next to a device access",
+            )),
         }
     }
 
@@ -208,14 +263,30 @@ impl Cpu for Adapter<'_, '_> {
         fetch_at(self.running, linear, bytes)
     }
 
-    fn read(&mut self, _: SegmentName, linear: u64, bytes: &mut [u8], access: Access) -> Result<(), Fault> {
+    fn read(
+        &mut self,
+        _: SegmentName,
+        linear: u64,
+        bytes: &mut [u8],
+        access: Access,
+    ) -> Result<(), Fault> {
         let len = bytes.len();
-        self.each_page(linear, len, access, |running, gpa, from, len| read_physical(running, gpa, &mut bytes[from..from + len]))
+        self.each_page(linear, len, access, |running, gpa, from, len| {
+            read_physical(running, gpa, &mut bytes[from..from + len])
+        })
     }
 
-    fn write(&mut self, _: SegmentName, linear: u64, bytes: &[u8], access: Access) -> Result<(), Fault> {
+    fn write(
+        &mut self,
+        _: SegmentName,
+        linear: u64,
+        bytes: &[u8],
+        access: Access,
+    ) -> Result<(), Fault> {
         let len = bytes.len();
-        self.each_page(linear, len, access, |running, gpa, from, len| write_physical(running, gpa, &bytes[from..from + len]))
+        self.each_page(linear, len, access, |running, gpa, from, len| {
+            write_physical(running, gpa, &bytes[from..from + len])
+        })
     }
 
     fn probe_write(&mut self, _: SegmentName, linear: u64, len: usize) -> Result<(), Fault> {
@@ -242,16 +313,24 @@ impl Cpu for Adapter<'_, '_> {
         match index {
             8 => self.running.state.vlapic.set_cr8(value as u8 & 0xf),
             2 => self.running.state.hw.set_cr(2, value),
-            _ => return Err(Fault::Unhandleable("control register write outside the processor")),
+            _ => {
+                return Err(Fault::Unhandleable(
+                    "control register write outside the processor",
+                ));
+            }
         }
         Ok(())
     }
 
     fn read_dr(&mut self, _: u8) -> Result<u64, Fault> {
-        Err(Fault::Unhandleable("debug register access outside the processor"))
+        Err(Fault::Unhandleable(
+            "debug register access outside the processor",
+        ))
     }
 
     fn write_dr(&mut self, _: u8, _: u64) -> Result<(), Fault> {
-        Err(Fault::Unhandleable("debug register access outside the processor"))
+        Err(Fault::Unhandleable(
+            "debug register access outside the processor",
+        ))
     }
 }

@@ -46,13 +46,20 @@ pub struct Running<'a> {
 pub fn run(hv: &'static Hypervisor, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, slice_end_ns: u64) {
     let arch = X86Vcpu::of(vcpu);
     let mut guard = arch.state.lock();
-    let mut running = Running { hv, domain, vcpu, arch, state: &mut guard };
+    let mut running = Running {
+        hv,
+        domain,
+        vcpu,
+        arch,
+        state: &mut guard,
+    };
     running.state.extended.load();
     let cpu = this_cpu();
     loop {
         take_pending();
         hv.run_timers();
-        if hv.scheduler.reschedule_wanted(cpu.id) || !vcpu.runnable() || hv.now_ns() >= slice_end_ns {
+        if hv.scheduler.reschedule_wanted(cpu.id) || !vcpu.runnable() || hv.now_ns() >= slice_end_ns
+        {
             break;
         }
         running.deliver();
@@ -82,7 +89,12 @@ impl Running<'_> {
             self.state.nmi_pending |= events.nmi;
             crate::domain::processor_events(self, events);
         }
-        if let Some(event) = self.state.hw.interrupted_event().filter(|_| self.state.pending.is_none()) {
+        if let Some(event) = self
+            .state
+            .hw
+            .interrupted_event()
+            .filter(|_| self.state.pending.is_none())
+        {
             self.state.pending = Some(event);
         }
         self.choose_event();
@@ -92,7 +104,9 @@ impl Running<'_> {
         let state = &mut *self.state;
         if let Some(event) = state.pending.take() {
             state.hw.inject(event);
-            let more = state.nmi_pending || state.vlapic.highest_pending().is_some() || self.upcall_vector().is_some();
+            let more = state.nmi_pending
+                || state.vlapic.highest_pending().is_some()
+                || self.upcall_vector().is_some();
             return self.state.hw.request_window(more);
         }
         let open = !state.hw.interrupt_shadow();
@@ -185,11 +199,17 @@ impl Running<'_> {
     /// Leaves the state such that others can judge it.
     fn settle(&mut self) {
         let state = &mut *self.state;
-        if let Some(event) = state.hw.interrupted_event().filter(|_| state.pending.is_none()) {
+        if let Some(event) = state
+            .hw
+            .interrupted_event()
+            .filter(|_| state.pending.is_none())
+        {
             state.pending = Some(event);
         }
         state.hw.vmcb.exit_interrupt_info = 0;
-        let waiting = state.pending.is_some() || state.nmi_pending || state.vlapic.highest_pending().is_some();
+        let waiting = state.pending.is_some()
+            || state.nmi_pending
+            || state.vlapic.highest_pending().is_some();
         self.arch.set_deliverable(waiting);
     }
 }

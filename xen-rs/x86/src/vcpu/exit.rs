@@ -24,7 +24,12 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         Exit::NestedFault { gpa, write, fetch } => mmio::nested_fault(running, gpa, write, fetch),
         Exit::ReadMsr => running.with_length(Expected::Rdmsr, |r| msr::read_exit(r)),
         Exit::WriteMsr => running.with_length(Expected::Wrmsr, |r| msr::write_exit(r)),
-        Exit::Port { port, size, write, next_rip } => port::handle(running, port, size, write, next_rip),
+        Exit::Port {
+            port,
+            size,
+            write,
+            next_rip,
+        } => port::handle(running, port, size, write, next_rip),
         Exit::Halt => running.with_length(Expected::Hlt, Running::halt),
         Exit::Xsetbv => running.with_length(Expected::Xsetbv, Running::xsetbv),
         Exit::CacheFlush => running.with_length(Expected::Wbinvd, Running::cache_flush),
@@ -35,7 +40,11 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         Exit::Shutdown => running.triple_fault(),
         Exit::Invalid => running.crash("the processor refuses the vCPU's state"),
         Exit::Unknown(code) => {
-            xen_core::console::log_guest(Level::Error, running.hv.now_ns(), format_args!("unexpected exit {code:#x}"));
+            xen_core::console::log_guest(
+                Level::Error,
+                running.hv.now_ns(),
+                format_args!("unexpected exit {code:#x}"),
+            );
             running.crash("unexpected exit")
         }
     }
@@ -46,13 +55,20 @@ impl Running<'_> {
     #[must_use]
     pub fn mode(&self) -> Mode {
         let hw = &self.state.hw;
-        Mode::of(hw.cr(0), hw.efer(), hw.rflags(), hw.segment(SegmentName::Cs).attributes)
+        Mode::of(
+            hw.cr(0),
+            hw.efer(),
+            hw.rflags(),
+            hw.segment(SegmentName::Cs).attributes,
+        )
     }
 
     /// Handles an exit by an instruction that is skipped when `handler` succeeds. The length comes from the hardware or from the bytes at RIP,
     /// which another vCPU may have changed meanwhile: then the instruction is simply executed again.
     fn with_length(&mut self, expected: Expected, handler: impl FnOnce(&mut Self) -> Done) -> Next {
-        let Some(next_rip) = self.next_rip(expected) else { return Next::Resume };
+        let Some(next_rip) = self.next_rip(expected) else {
+            return Next::Resume;
+        };
         match handler(self) {
             Done::Skip(next) => {
                 self.skip_to(next_rip);
@@ -73,7 +89,11 @@ impl Running<'_> {
         let len = emulation::fetch(self, &mut bytes)?;
         let length = expected_length(&bytes[..len], mode, expected)?;
         let next = self.state.hw.rip().wrapping_add(u64::from(length));
-        Some(if mode == Mode::Long64 { next } else { next & 0xffff_ffff })
+        Some(if mode == Mode::Long64 {
+            next
+        } else {
+            next & 0xffff_ffff
+        })
     }
 
     /// Goes on after an instruction that was done for the guest.
@@ -106,11 +126,16 @@ impl Running<'_> {
     }
 
     fn triple_fault(&mut self) -> Next {
-        let reason = self.domain.params.lock()[xen_abi::hvm::params::HVM_PARAM_TRIPLE_FAULT_REASON as usize] as u8;
+        let reason = self.domain.params.lock()
+            [xen_abi::hvm::params::HVM_PARAM_TRIPLE_FAULT_REASON as usize]
+            as u8;
         xen_core::console::log_guest(
             Level::Error,
             self.hv.now_ns(),
-            format_args!("{}v{} triple fault - invoking HVM shutdown action {reason}", self.domain.id, self.vcpu.id.0),
+            format_args!(
+                "{}v{} triple fault - invoking HVM shutdown action {reason}",
+                self.domain.id, self.vcpu.id.0
+            ),
         );
         self.state.dump(self.domain, self.vcpu.id);
         self.hv.shutdown_domain(self.domain, reason);
@@ -140,7 +165,10 @@ impl Running<'_> {
 
     fn halt(&mut self) -> Done {
         const RFLAGS_IF: u64 = 1 << 9;
-        if self.state.hw.rflags() & RFLAGS_IF == 0 && !self.state.nmi_pending && !self.arch.posted.has_any() {
+        if self.state.hw.rflags() & RFLAGS_IF == 0
+            && !self.state.nmi_pending
+            && !self.arch.posted.has_any()
+        {
             // Nothing can wake it: the vCPU has gone offline, as Xen has it.
             self.hv.bring_down(self.domain, self.vcpu);
             return Done::Skip(Next::Reschedule);

@@ -1,7 +1,10 @@
 //! Register state that stays in the CPU while the hypervisor runs: FPU and extended state, XCR0, debug addresses, TSC_AUX.
 //!
 //! The hypervisor uses none of it, so it moves only when the vCPU leaves its CPU or comes to one.
-#![allow(unsafe_code, reason = "XSAVE and XRSTOR move registers to and from memory")]
+#![allow(
+    unsafe_code,
+    reason = "XSAVE and XRSTOR move registers to and from memory"
+)]
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use core::arch::asm;
@@ -9,7 +12,9 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use x86::msr::IA32_TSC_AUX;
 
-use crate::cpu::instructions::{cpuid, cr4, debug_registers, set_cr4, set_debug_registers, wrmsr, xsetbv};
+use crate::cpu::instructions::{
+    cpuid, cr4, debug_registers, set_cr4, set_debug_registers, wrmsr, xsetbv,
+};
 
 /// XCR0 of the machine: every component the hypervisor switches.
 static HOST_XCR0: AtomicU64 = AtomicU64::new(0);
@@ -38,7 +43,10 @@ pub fn enable() {
         HOST_XCR0.store(xcr0, Relaxed);
         xsetbv(0, xcr0);
     }
-    HAS_TSC_AUX.store(u64::from(cpuid(0x8000_0001, 0).edx & RDTSCP_FEATURE), Relaxed);
+    HAS_TSC_AUX.store(
+        u64::from(cpuid(0x8000_0001, 0).edx & RDTSCP_FEATURE),
+        Relaxed,
+    );
 }
 
 /// XCR0 of the machine; 0 without XSAVE.
@@ -87,7 +95,13 @@ impl Extended {
         if area.is_null() {
             handle_alloc_error(layout());
         }
-        let mut new = Self { area, loaded: false, xcr0: 1, dr: [0; 4], tsc_aux: 0 };
+        let mut new = Self {
+            area,
+            loaded: false,
+            xcr0: 1,
+            dr: [0; 4],
+            tsc_aux: 0,
+        };
         new.reset();
         new
     }

@@ -15,24 +15,47 @@ const ARGUMENTS_32: [usize; 5] = [3, 1, 2, 6, 7];
 
 /// Handles the exit.
 pub fn handle(running: &mut Running<'_>) -> Next {
-    let Some(next_rip) = running.next_rip(Expected::Vmmcall) else { return Next::Resume };
+    let Some(next_rip) = running.next_rip(Expected::Vmmcall) else {
+        return Next::Resume;
+    };
     let mode = running.mode();
-    let (width, registers) = if mode == Mode::Long64 { (Width::Bits64, ARGUMENTS_64) } else { (Width::Bits32, ARGUMENTS_32) };
+    let (width, registers) = if mode == Mode::Long64 {
+        (Width::Bits64, ARGUMENTS_64)
+    } else {
+        (Width::Bits32, ARGUMENTS_32)
+    };
     if running.state.hw.cpl() != 0 || mode == Mode::Vm86 {
         running.state.registers.0[0] = Errno::EPERM.to_rc() as u64;
         running.skip_to(next_rip);
         return Next::Resume;
     }
-    let mask = if width == Width::Bits64 { u64::MAX } else { 0xffff_ffff };
+    let mask = if width == Width::Bits64 {
+        u64::MAX
+    } else {
+        0xffff_ffff
+    };
     let number = (running.state.registers.0[0] & mask) as u32;
     let args = registers.map(|index| running.state.registers.0[index] & mask);
     let mut memory = CallerMemory::new(running.hv, running.domain, running.state);
-    let mut call = Call { hv: running.hv, domain: running.domain, vcpu: running.vcpu, width, args, guest: &mut memory };
+    let mut call = Call {
+        hv: running.hv,
+        domain: running.domain,
+        vcpu: running.vcpu,
+        width,
+        args,
+        guest: &mut memory,
+    };
     let result = dispatch(&mut call, number);
     finish(running, result, registers, mask, next_rip)
 }
 
-fn finish(running: &mut Running<'_>, result: Result<Outcome, Errno>, registers: [usize; 5], mask: u64, next_rip: u64) -> Next {
+fn finish(
+    running: &mut Running<'_>,
+    result: Result<Outcome, Errno>,
+    registers: [usize; 5],
+    mask: u64,
+    next_rip: u64,
+) -> Next {
     let (value, next) = match result {
         Ok(Outcome::Done(value)) => (value, Next::Resume),
         Ok(Outcome::Reschedule) => (0, Next::Reschedule),

@@ -6,7 +6,7 @@ use xen_abi::errno::Errno;
 use xen_core::domain::Domain;
 use xen_core::hypercall::LinearMemory;
 use xen_core::hypervisor::Hypervisor;
-use xen_core::ids::{Gfn, GuestAddr, Gpa, Maddr, PAGE_SIZE};
+use xen_core::ids::{Gfn, Gpa, GuestAddr, Maddr, PAGE_SIZE};
 
 use super::State;
 use super::backend::Backend;
@@ -23,19 +23,29 @@ pub struct GuestTables<'a> {
 impl Tables for GuestTables<'_> {
     fn read(&mut self, at: Gpa, size: u8) -> Option<u64> {
         let mut bytes = [0; 8];
-        self.hv.read_guest(self.domain, at, &mut bytes[..usize::from(size)]).ok()?;
+        self.hv
+            .read_guest(self.domain, at, &mut bytes[..usize::from(size)])
+            .ok()?;
         Some(u64::from_le_bytes(bytes))
     }
 
     fn set_bits(&mut self, at: Gpa, size: u8, old: u64, bits: u64) {
         let map = self.domain.p2m.read();
-        let Some(found) = map.lookup(at.gfn()).filter(|m| m.kind.is_memory() && m.kind.is_writable()) else { return };
+        let Some(found) = map
+            .lookup(at.gfn())
+            .filter(|m| m.kind.is_memory() && m.kind.is_writable())
+        else {
+            return;
+        };
         let word = Maddr(found.mfn.maddr().0 + at.page_offset() as u64);
         // A word that changed meanwhile is walked again by whoever needs it.
         if size == 8 {
             let _ = self.hv.memory.compare_exchange_u64(word, old, old | bits);
         } else {
-            let _ = self.hv.memory.compare_exchange_u32(word, old as u32, (old | bits) as u32);
+            let _ = self
+                .hv
+                .memory
+                .compare_exchange_u32(word, old as u32, (old | bits) as u32);
         }
     }
 }
@@ -52,7 +62,12 @@ impl<'a> CallerMemory<'a> {
     /// The memory of the caller in `state`.
     #[must_use]
     pub fn new(hv: &'a Hypervisor, domain: &'a Arc<Domain>, state: &State) -> Self {
-        Self { hv, domain, paging: state.hw.paging_state(), last: [None; 2] }
+        Self {
+            hv,
+            domain,
+            paging: state.hw.paging_state(),
+            last: [None; 2],
+        }
     }
 
     fn page(&mut self, at: u64, write: bool) -> Result<Gpa, Errno> {
@@ -60,9 +75,18 @@ impl<'a> CallerMemory<'a> {
         if let Some((_, gfn)) = self.last[usize::from(write)].filter(|(p, _)| *p == page) {
             return Ok(Gpa(gfn.gpa().0 + offset));
         }
-        let access = AccessKind { write, ..AccessKind::default() };
-        let mut tables = GuestTables { hv: self.hv, domain: self.domain };
-        let gpa = self.paging.translate(page, access, &mut tables).map_err(|_| Errno::EFAULT)?;
+        let access = AccessKind {
+            write,
+            ..AccessKind::default()
+        };
+        let mut tables = GuestTables {
+            hv: self.hv,
+            domain: self.domain,
+        };
+        let gpa = self
+            .paging
+            .translate(page, access, &mut tables)
+            .map_err(|_| Errno::EFAULT)?;
         self.last[usize::from(write)] = Some((page, gpa.gfn()));
         Ok(Gpa(gpa.0 + offset))
     }
@@ -86,7 +110,8 @@ impl LinearMemory for CallerMemory<'_> {
     fn read(&mut self, at: GuestAddr, into: &mut [u8]) -> Result<(), Errno> {
         for (from, offset, len) in pieces(at.0, into.len()) {
             let gpa = self.page(from, false)?;
-            self.hv.read_guest(self.domain, gpa, &mut into[offset..offset + len])?;
+            self.hv
+                .read_guest(self.domain, gpa, &mut into[offset..offset + len])?;
         }
         Ok(())
     }
@@ -94,7 +119,8 @@ impl LinearMemory for CallerMemory<'_> {
     fn write(&mut self, at: GuestAddr, from: &[u8]) -> Result<(), Errno> {
         for (to, offset, len) in pieces(at.0, from.len()) {
             let gpa = self.page(to, true)?;
-            self.hv.write_guest(self.domain, gpa, &from[offset..offset + len])?;
+            self.hv
+                .write_guest(self.domain, gpa, &from[offset..offset + len])?;
         }
         Ok(())
     }

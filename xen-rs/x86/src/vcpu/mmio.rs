@@ -14,8 +14,16 @@ const GENERAL_PROTECTION: u8 = 13;
 pub fn nested_fault(running: &mut Running<'_>, gpa: u64, write: bool, fetch: bool) -> Next {
     let at = Gpa(gpa);
     match running.hv.lookup(running.domain, at.gfn()) {
-        Some(found) if write && !found.kind.is_writable() => running.fault(GENERAL_PROTECTION, Some(0)),
-        Some(found) if fetch && matches!(found.kind, PageType::GrantRo | PageType::GrantRw | PageType::Mmio) => {
+        Some(found) if write && !found.kind.is_writable() => {
+            running.fault(GENERAL_PROTECTION, Some(0))
+        }
+        Some(found)
+            if fetch
+                && matches!(
+                    found.kind,
+                    PageType::GrantRo | PageType::GrantRw | PageType::Mmio
+                ) =>
+        {
             running.fault(GENERAL_PROTECTION, Some(0))
         }
         // Mapped meanwhile.
@@ -33,30 +41,47 @@ fn is_local_apic(running: &Running<'_>, at: Gpa) -> bool {
 
 /// dom0 reaches the machine's devices at their own addresses.
 fn map_device(running: &mut Running<'_>, page: Gfn) -> bool {
-    let Some(devices) = X86Domain::of(running.domain).devices.as_ref() else { return false };
-    let entry = P2mEntry { mfn: Mfn(page.0), kind: PageType::Mmio };
-    !devices.traps(page.gpa()) && devices.may_map(page) && running.hv.map_page(running.domain, page, entry).is_ok()
+    let Some(devices) = X86Domain::of(running.domain).devices.as_ref() else {
+        return false;
+    };
+    let entry = P2mEntry {
+        mfn: Mfn(page.0),
+        kind: PageType::Mmio,
+    };
+    !devices.traps(page.gpa())
+        && devices.may_map(page)
+        && running.hv.map_page(running.domain, page, entry).is_ok()
 }
 
 /// Reads `size` bytes of an emulated device; nothing there reads as all ones.
 pub fn read(running: &mut Running<'_>, at: Gpa, size: u8) -> u64 {
     if is_local_apic(running, at) {
         let now_ns = running.hv.now_ns();
-        return u64::from(running.state.vlapic.read_mmio((at.0 & 0xfff) as u16, size, now_ns));
+        return u64::from(
+            running
+                .state
+                .vlapic
+                .read_mmio((at.0 & 0xfff) as u16, size, now_ns),
+        );
     }
     let devices = X86Domain::of(running.domain).devices.as_ref();
-    devices.and_then(|d| d.mmio_read(running.hv, running.domain, at, size)).unwrap_or(u64::MAX)
+    devices
+        .and_then(|d| d.mmio_read(running.hv, running.domain, at, size))
+        .unwrap_or(u64::MAX)
 }
 
 /// Writes an emulated device; nothing there swallows it.
 pub fn write(running: &mut Running<'_>, at: Gpa, size: u8, value: u64) {
     if is_local_apic(running, at) {
         let now_ns = running.hv.now_ns();
-        let effects = running.state.vlapic.write_mmio((at.0 & 0xfff) as u16, size, value as u32, now_ns);
+        let effects =
+            running
+                .state
+                .vlapic
+                .write_mmio((at.0 & 0xfff) as u16, size, value as u32, now_ns);
         return apply_apic_effects(running, effects);
     }
     if let Some(devices) = X86Domain::of(running.domain).devices.as_ref() {
         devices.mmio_write(running.hv, running.domain, at, size, value);
     }
 }
-

@@ -117,12 +117,16 @@ impl X86Vcpu {
     /// The machine-specific half of any vCPU.
     #[must_use]
     pub fn of(vcpu: &xen_core::vcpu::Vcpu) -> &Self {
-        vcpu.arch.as_any().downcast_ref().expect("all vCPUs are made by this crate")
+        vcpu.arch
+            .as_any()
+            .downcast_ref()
+            .expect("all vCPUs are made by this crate")
     }
 
     /// Publishes what others may ask after the local APIC changed.
     pub fn publish(&self, state: &State) {
-        self.timer_deadline_ns.store(state.vlapic.next_deadline().unwrap_or(u64::MAX), SeqCst);
+        self.timer_deadline_ns
+            .store(state.vlapic.next_deadline().unwrap_or(u64::MAX), SeqCst);
         self.destination.publish(state.vlapic.destination());
     }
 
@@ -155,7 +159,11 @@ impl VcpuArch for X86Vcpu {
     }
 
     fn timer_deadline_ns(&self) -> u64 {
-        if self.timer_due.load(SeqCst) { u64::MAX } else { self.timer_deadline_ns.load(SeqCst) }
+        if self.timer_due.load(SeqCst) {
+            u64::MAX
+        } else {
+            self.timer_deadline_ns.load(SeqCst)
+        }
     }
 
     fn timer_expired(&self, _now_ns: u64) {
@@ -182,8 +190,15 @@ impl VcpuArch for X86Vcpu {
 
     fn translate(&self, domain: &Domain, linear: u64) -> Option<Gpa> {
         let state = self.state.lock_second();
-        let mut tables = linear::GuestTables { hv: crate::machine::hv(), domain };
-        state.hw.paging_state().translate(linear, AccessKind::default(), &mut tables).ok()
+        let mut tables = linear::GuestTables {
+            hv: crate::machine::hv(),
+            domain,
+        };
+        state
+            .hw
+            .paging_state()
+            .translate(linear, AccessKind::default(), &mut tables)
+            .ok()
     }
 
     fn dump(&self) {
@@ -218,11 +233,20 @@ impl State {
     pub fn dump(&self, domain: &Domain, id: VcpuId) {
         let r = &self.registers.0;
         let paging = self.hw.paging_state();
-        xen_core::console::print(format_args!("{}v{} rip {:x} rflags {:x}", domain.id, id.0, self.hw.rip(), paging.rflags));
+        xen_core::console::print(format_args!(
+            "{}v{} rip {:x} rflags {:x}",
+            domain.id,
+            id.0,
+            self.hw.rip(),
+            paging.rflags
+        ));
         xen_core::console::print(format_args!(
             "  rax {:x} rbx {:x} rcx {:x} rdx {:x} rsi {:x} rdi {:x} rsp {:x} rbp {:x}",
             r[0], r[3], r[1], r[2], r[6], r[7], r[4], r[5]
         ));
-        xen_core::console::print(format_args!("  cr0 {:x} cr3 {:x} cr4 {:x} efer {:x}", paging.cr0, paging.cr3, paging.cr4, paging.efer));
+        xen_core::console::print(format_args!(
+            "  cr0 {:x} cr3 {:x} cr4 {:x} efer {:x}",
+            paging.cr0, paging.cr3, paging.cr4, paging.efer
+        ));
     }
 }

@@ -57,12 +57,20 @@ pub fn write_exit(running: &mut Running<'_>) -> Done {
 
 fn note(running: &Running<'_>, what: &str, msr: u32) {
     let (domid, id) = (running.domain.id, running.vcpu.id.0);
-    console::log_guest(Level::Debug, running.hv.now_ns(), format_args!("{domid}v{id} {what} {msr:#010x} unimplemented"));
+    console::log_guest(
+        Level::Debug,
+        running.hv.now_ns(),
+        format_args!("{domid}v{id} {what} {msr:#010x} unimplemented"),
+    );
 }
 
 fn context<'a>(running: &Running<'_>, policy: &'a CpuPolicy) -> MsrContext<'a> {
     let is_relaxed = X86Domain::of(running.domain).msr_relaxed;
-    MsrContext { policy, is_hardware_domain: running.domain.hardware, is_relaxed }
+    MsrContext {
+        policy,
+        is_hardware_domain: running.domain.hardware,
+        is_relaxed,
+    }
 }
 
 /// `None`: #GP.
@@ -94,7 +102,10 @@ fn write(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
     let now_ns = running.hv.now_ns();
     match msr {
         APIC_BASE => {
-            let offered = X86Domain::of(running.domain).policy.read().has(Feature::X2APIC);
+            let offered = X86Domain::of(running.domain)
+                .policy
+                .read()
+                .has(Feature::X2APIC);
             let effects = running.state.vlapic.write_apic_base(value, offered).ok()?;
             apply_apic_effects(running, effects);
         }
@@ -104,7 +115,12 @@ fn write(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
         }
         TSC_DEADLINE => {
             let guest_tsc = rdtsc().wrapping_add(running.state.hw.vmcb.tsc_offset);
-            let effects = running.state.vlapic.write_tsc_deadline(value, guest_tsc, now_ns, time::ns_of_ticks);
+            let effects = running.state.vlapic.write_tsc_deadline(
+                value,
+                guest_tsc,
+                now_ns,
+                time::ns_of_ticks,
+            );
             apply_apic_effects(running, effects);
         }
         EFER => return write_efer(running, value),
@@ -145,7 +161,11 @@ fn write_model(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
 fn write_efer(running: &mut Running<'_>, value: u64) -> Option<()> {
     let policy = X86Domain::of(running.domain).policy.read();
     let mut allowed = EFER_SCE;
-    for (feature, bits) in [(Feature::LM, EFER_LME | EFER_LMA), (Feature::NX, EFER_NXE), (Feature::FFXSR, EFER_FFXSR)] {
+    for (feature, bits) in [
+        (Feature::LM, EFER_LME | EFER_LMA),
+        (Feature::NX, EFER_NXE),
+        (Feature::FFXSR, EFER_FFXSR),
+    ] {
         allowed |= if policy.has(feature) { bits } else { 0 };
     }
     drop(policy);
@@ -155,7 +175,11 @@ fn write_efer(running: &mut Running<'_>, value: u64) -> Option<()> {
     if value & !allowed != 0 || (paging && (old ^ value) & EFER_LME != 0) {
         return None;
     }
-    let lma = if paging && value & EFER_LME != 0 { EFER_LMA } else { 0 };
+    let lma = if paging && value & EFER_LME != 0 {
+        EFER_LMA
+    } else {
+        0
+    };
     hw.set_efer(value & !EFER_LMA | lma);
     Some(())
 }
@@ -166,11 +190,22 @@ fn fill_hypercall_page(running: &mut Running<'_>, at: Gfn) -> Option<()> {
     const IRET: usize = 23;
     let mut page = [0xccu8; 4096];
     for (number, slot) in page.chunks_mut(SLOT).enumerate() {
-        let code = if number == IRET { [0x0f, 0x0b, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90] } else { call_code(number as u8) };
+        let code = if number == IRET {
+            [0x0f, 0x0b, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90]
+        } else {
+            call_code(number as u8)
+        };
         slot[..code.len()].copy_from_slice(&code);
     }
-    running.hv.write_guest(running.domain, at.gpa(), &page).ok()?;
-    let width = if running.mode() == x86_emu::Mode::Long64 { Width::Bits64 } else { Width::Bits32 };
+    running
+        .hv
+        .write_guest(running.domain, at.gpa(), &page)
+        .ok()?;
+    let width = if running.mode() == x86_emu::Mode::Long64 {
+        Width::Bits64
+    } else {
+        Width::Bits32
+    };
     latch_width(running.hv, running.domain, width);
     Some(())
 }

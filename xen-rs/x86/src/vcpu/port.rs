@@ -18,7 +18,11 @@ pub fn handle(running: &mut Running<'_>, port: u16, size: u8, write: bool, next_
     } else {
         let value = u64::from(input(running, port, size)) & mask;
         // A 32-bit result clears the upper half of RAX.
-        running.state.registers.0[0] = if size == 4 { value } else { rax & !mask | value };
+        running.state.registers.0[0] = if size == 4 {
+            value
+        } else {
+            rax & !mask | value
+        };
     }
     running.skip_to(next_rip);
     Next::Resume
@@ -41,8 +45,12 @@ pub fn output(running: &mut Running<'_>, port: u16, size: u8, value: u32) {
     if port == DEBUG_PORT {
         return debug_output(running, value as u8);
     }
-    let Some(devices) = X86Domain::of(running.domain).devices.as_ref() else { return };
-    if !devices.port_write(running.hv, running.domain, port, size, value) && is_passed_on(port, size) {
+    let Some(devices) = X86Domain::of(running.domain).devices.as_ref() else {
+        return;
+    };
+    if !devices.port_write(running.hv, running.domain, port, size, value)
+        && is_passed_on(port, size)
+    {
         port_out(port, size, value);
     }
 }

@@ -52,7 +52,11 @@ impl Svm {
         vmcb.msrpm_base = arch.msr_map_address();
         vmcb.nested_cr3 = domain.p2m.read().root().maddr().0;
         vmcb.nested_control = NESTED_PAGING;
-        vmcb.intercepts = [intercept::BASIC, intercept::SVM | arch.extra_intercepts(), 0];
+        vmcb.intercepts = [
+            intercept::BASIC,
+            intercept::SVM | arch.extra_intercepts(),
+            0,
+        ];
         vmcb.virtual_interrupt = vintr::MASKING;
         let mut svm = Self { vmcb };
         svm.reset();
@@ -63,13 +67,35 @@ impl Svm {
 impl Backend for Svm {
     fn reset(&mut self) {
         let v = &mut self.vmcb;
-        let data = VmcbSegment { selector: 0, attributes: 0x93, limit: 0xffff, base: 0 };
+        let data = VmcbSegment {
+            selector: 0,
+            attributes: 0x93,
+            limit: 0xffff,
+            base: 0,
+        };
         v.segments = [data; 10];
-        v.segments[segment::CS] = VmcbSegment { selector: 0xf000, attributes: 0x9b, limit: 0xffff, base: 0xffff_0000 };
-        v.segments[segment::LDTR] = VmcbSegment { attributes: 0x82, ..data };
-        v.segments[segment::TR] = VmcbSegment { attributes: 0x8b, ..data };
-        v.segments[segment::GDTR] = VmcbSegment { attributes: 0, ..data };
-        v.segments[segment::IDTR] = VmcbSegment { attributes: 0, ..data };
+        v.segments[segment::CS] = VmcbSegment {
+            selector: 0xf000,
+            attributes: 0x9b,
+            limit: 0xffff,
+            base: 0xffff_0000,
+        };
+        v.segments[segment::LDTR] = VmcbSegment {
+            attributes: 0x82,
+            ..data
+        };
+        v.segments[segment::TR] = VmcbSegment {
+            attributes: 0x8b,
+            ..data
+        };
+        v.segments[segment::GDTR] = VmcbSegment {
+            attributes: 0,
+            ..data
+        };
+        v.segments[segment::IDTR] = VmcbSegment {
+            attributes: 0,
+            ..data
+        };
         v.cpl = 0;
         v.efer = EFER_SVME;
         v.cr0 = 0x6000_0010;
@@ -87,7 +113,13 @@ impl Backend for Svm {
     }
 
     fn paging_state(&self) -> PagingState {
-        PagingState { cr0: self.vmcb.cr0, cr3: self.vmcb.cr3, cr4: self.vmcb.cr4, efer: self.vmcb.efer, rflags: self.vmcb.rflags }
+        PagingState {
+            cr0: self.vmcb.cr0,
+            cr3: self.vmcb.cr3,
+            cr4: self.vmcb.cr4,
+            efer: self.vmcb.efer,
+            rflags: self.vmcb.rflags,
+        }
     }
 
     fn rip(&self) -> u64 {
@@ -112,11 +144,21 @@ impl Backend for Svm {
 
     fn segment(&self, name: SegmentName) -> Segment {
         let s = &self.vmcb.segments[index(name)];
-        Segment { selector: s.selector, base: s.base, limit: s.limit, attributes: SegmentAttributes(s.attributes) }
+        Segment {
+            selector: s.selector,
+            base: s.base,
+            limit: s.limit,
+            attributes: SegmentAttributes(s.attributes),
+        }
     }
 
     fn set_segment(&mut self, name: SegmentName, s: Segment) {
-        let new = VmcbSegment { selector: s.selector, attributes: s.attributes.0, limit: s.limit, base: s.base };
+        let new = VmcbSegment {
+            selector: s.selector,
+            attributes: s.attributes.0,
+            limit: s.limit,
+            base: s.base,
+        };
         self.vmcb.segments[index(name)] = new;
         if name == SegmentName::Ss {
             self.vmcb.cpl = (s.attributes.0 >> 5 & 3) as u8;
@@ -205,8 +247,14 @@ impl Backend for Svm {
             | match new {
                 Event::Interrupt(vector) => event::INTERRUPT | u64::from(vector),
                 Event::Nmi => event::NMI | 2,
-                Event::Exception { vector, error_code: None } => event::EXCEPTION | u64::from(vector),
-                Event::Exception { vector, error_code: Some(code) } => {
+                Event::Exception {
+                    vector,
+                    error_code: None,
+                } => event::EXCEPTION | u64::from(vector),
+                Event::Exception {
+                    vector,
+                    error_code: Some(code),
+                } => {
                     event::EXCEPTION | event::ERROR_CODE | u64::from(vector) | u64::from(code) << 32
                 }
                 Event::Software(vector) => event::SOFTWARE | u64::from(vector),
@@ -264,14 +312,20 @@ impl Backend for Svm {
             exit::MSR => Exit::WriteMsr,
             exit::IOIO => port_exit(v),
             exit::VMMCALL => Exit::Hypercall,
-            exit::NPF => Exit::NestedFault { gpa: v.exit_info2, write: v.exit_info1 & 2 != 0, fetch: v.exit_info1 & 16 != 0 },
+            exit::NPF => Exit::NestedFault {
+                gpa: v.exit_info2,
+                write: v.exit_info1 & 2 != 0,
+                fetch: v.exit_info1 & 16 != 0,
+            },
             exit::SHUTDOWN => Exit::Shutdown,
             exit::XSETBV => Exit::Xsetbv,
             exit::RDTSCP => Exit::Rdtscp,
             exit::RDPMC => Exit::Rdpmc,
             exit::PAUSE => Exit::Pause,
             exit::INIT => Exit::Init,
-            exit::INVLPGA | exit::VMRUN..=exit::SKINIT | exit::MONITOR..=exit::MWAIT_ARMED => Exit::Undefined,
+            exit::INVLPGA | exit::VMRUN..=exit::SKINIT | exit::MONITOR..=exit::MWAIT_ARMED => {
+                Exit::Undefined
+            }
             exit::INVALID => Exit::Invalid,
             code => Exit::Unknown(code),
         }
@@ -290,19 +344,39 @@ fn port_exit(v: &Vmcb) -> Exit {
     if info & STRING != 0 {
         return Exit::Emulate;
     }
-    Exit::Port { port: (info >> 16) as u16, size: (info >> 4 & 7) as u8, write: info & IN == 0, next_rip: v.exit_info2 }
+    Exit::Port {
+        port: (info >> 16) as u16,
+        size: (info >> 4 & 7) as u8,
+        write: info & IN == 0,
+        next_rip: v.exit_info2,
+    }
 }
 
 fn packed(s: &Segment) -> VmcbSegment {
-    VmcbSegment { selector: s.selector, attributes: s.attributes.0, limit: s.limit, base: s.base }
+    VmcbSegment {
+        selector: s.selector,
+        attributes: s.attributes.0,
+        limit: s.limit,
+        base: s.base,
+    }
 }
 
 fn unpacked(s: &VmcbSegment) -> Segment {
-    Segment { selector: s.selector, base: s.base, limit: s.limit, attributes: SegmentAttributes(s.attributes) }
+    Segment {
+        selector: s.selector,
+        base: s.base,
+        limit: s.limit,
+        attributes: SegmentAttributes(s.attributes),
+    }
 }
 
 const fn table(t: &DescriptorTable) -> VmcbSegment {
-    VmcbSegment { selector: 0, attributes: 0, limit: t.limit, base: t.base }
+    VmcbSegment {
+        selector: 0,
+        attributes: 0,
+        limit: t.limit,
+        base: t.base,
+    }
 }
 
 impl Svm {
@@ -311,18 +385,28 @@ impl Svm {
         self.reset();
         let v = &mut self.vmcb;
         let order = [
-            (segment::ES, &r.es), (segment::CS, &r.cs), (segment::SS, &r.ss), (segment::DS, &r.ds), (segment::FS, &r.fs), (segment::GS, &r.gs),
-            (segment::LDTR, &r.ldtr), (segment::TR, &r.tr),
+            (segment::ES, &r.es),
+            (segment::CS, &r.cs),
+            (segment::SS, &r.ss),
+            (segment::DS, &r.ds),
+            (segment::FS, &r.fs),
+            (segment::GS, &r.gs),
+            (segment::LDTR, &r.ldtr),
+            (segment::TR, &r.tr),
         ];
-        order.into_iter().for_each(|(index, s)| v.segments[index] = packed(s));
+        order
+            .into_iter()
+            .for_each(|(index, s)| v.segments[index] = packed(s));
         v.segments[segment::GDTR] = table(&r.gdtr);
         v.segments[segment::IDTR] = table(&r.idtr);
         v.cpl = (r.ss.attributes.0 >> 5 & 3) as u8;
         (v.rip, v.rflags, v.rsp, v.rax) = (r.rip, r.rflags | RFLAGS_RESERVED, r.gprs[4], r.gprs[0]);
         (v.cr0, v.cr2, v.cr3, v.cr4) = (r.cr0, r.cr2, r.cr3, r.cr4);
         (v.dr6, v.dr7, v.efer) = (r.dr6, r.dr7, r.efer | EFER_SVME);
-        (v.sysenter_cs, v.sysenter_esp, v.sysenter_eip) = (r.sysenter_cs, r.sysenter_esp, r.sysenter_eip);
-        (v.star, v.lstar, v.cstar, v.sfmask, v.kernel_gs_base) = (r.star, r.lstar, r.cstar, r.sfmask, r.kernel_gs_base);
+        (v.sysenter_cs, v.sysenter_esp, v.sysenter_eip) =
+            (r.sysenter_cs, r.sysenter_esp, r.sysenter_eip);
+        (v.star, v.lstar, v.cstar, v.sfmask, v.kernel_gs_base) =
+            (r.star, r.lstar, r.cstar, r.sfmask, r.kernel_gs_base);
     }
 
     /// The reverse.
@@ -330,7 +414,10 @@ impl Svm {
     pub fn save_registers(&self, gprs: [u64; 16]) -> VcpuRegisters {
         let v = &self.vmcb;
         let seg = |index: usize| unpacked(&v.segments[index]);
-        let table = |index: usize| DescriptorTable { base: v.segments[index].base, limit: v.segments[index].limit };
+        let table = |index: usize| DescriptorTable {
+            base: v.segments[index].base,
+            limit: v.segments[index].limit,
+        };
         VcpuRegisters {
             gprs,
             rip: v.rip,
