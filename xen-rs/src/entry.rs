@@ -39,7 +39,7 @@ fn trampoline() -> Trampoline {
     let (code, stack) = unsafe {
         (
             core::slice::from_raw_parts(from, to as usize - from as usize),
-            &*(&raw const ap_stack),
+            &ap_stack,
         )
     };
     Trampoline {

@@ -10,14 +10,14 @@ use core::ops::{Deref, DerefMut};
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Rank {
+    /// A vCPU's architectural state, held while it runs, hypercalls included. That of a paused vCPU may be taken on top of everything.
+    VcpuArch = 0,
     /// Choice of a number for a new domain, held until it is listed.
-    DomainIds = 0,
+    DomainIds = 1,
     /// List of domains; creation and removal.
-    Domains = 1,
+    Domains = 2,
     /// Toolstack operations on one domain that must not interleave.
-    DomainControl = 2,
-    /// A vCPU's architectural state, held while it runs.
-    VcpuArch = 3,
+    DomainControl = 3,
     /// Devices of a domain (IO-APIC, vPCI).
     Device = 4,
     /// Where a vCPU's areas of guest memory are.

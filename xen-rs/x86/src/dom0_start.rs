@@ -10,7 +10,9 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use xen_abi::xen::VIRQ_CONSOLE;
 use xen_core::cmdline::dom0_cmdline;
+use xen_core::console_input::{self, InputAction, Reader};
 use xen_core::domain::{Domain, DomainConfig};
 use xen_core::hal::MachineMemory;
 use xen_core::hypervisor::{CreateDomain, Hypervisor};
@@ -27,9 +29,9 @@ use crate::dom0::e820::{Dom0Map, E820Entry, E820Kind};
 use crate::dom0::elf::{self, Chunk};
 use crate::dom0::layout::{self, Layout, Request};
 use crate::dom0::{PhysRange, acpi, bzimage, decompress, start_info};
-use crate::domain::X86Domain;
+use crate::domain::{X86Domain, interrupts};
 use crate::interrupts::dispatch;
-use crate::serial::COM1;
+use crate::serial::{COM1, SERIAL};
 use crate::vcpu::X86Vcpu;
 
 /// Emulated devices of a PVH dom0: local APIC, I/O APIC, virtual PCI.
@@ -78,11 +80,14 @@ pub fn start(
         devices.discover(hv, &domain, ram, &firmware.config_windows);
     }
     dispatch::set_device_handler(device_interrupt);
+    start_input(firmware);
     x86_emu::warm_up();
     let first = domain.vcpu(VcpuId(0)).ok_or("dom0 has no vCPU")?;
     let half = X86Vcpu::of(first);
     let mut state = half.state.lock();
     crate::hvm_start::pvh(&mut state, entry.entry, entry.start_info);
+    half.initialised
+        .store(true, core::sync::atomic::Ordering::SeqCst);
     half.publish(&state);
     drop(state);
     info!("Dom0 has maximum {vcpus} VCPUs");
@@ -94,8 +99,36 @@ pub fn start(
     Ok(())
 }
 
+/// Lets what is typed on the serial port arrive, at dom0 to begin with.
+fn start_input(firmware: &Firmware) {
+    const SERIAL_IRQ: u8 = 4;
+    let moved = firmware
+        .overrides
+        .iter()
+        .find(|o| o.bus == 0 && o.source == SERIAL_IRQ);
+    let gsi = moved.map_or(u32::from(SERIAL_IRQ), |o| o.gsi);
+    if interrupts::claim_for_console(gsi) {
+        SERIAL.interrupt_on_input();
+        console_input::switch_to(Reader::Dom0);
+    }
+}
+
+/// Hands on everything that was typed.
+fn serial_input(hv: &Hypervisor) {
+    while let Some(byte) = SERIAL.receive() {
+        match console_input::push(byte) {
+            InputAction::ToDom0 => hv.raise_global_virq(VIRQ_CONSOLE),
+            InputAction::Hypervisor(key) => hv.press_debug_key(key),
+            InputAction::None => {}
+        }
+    }
+}
+
 fn device_interrupt(source: crate::interrupts::Source) {
     let hv = crate::machine::hv();
+    if source == crate::interrupts::Source::Serial {
+        return serial_input(hv);
+    }
     if let Some(dom0) = hv.domain(Domid::DOM0)
         && let Some(devices) = &X86Domain::of(&dom0).devices
     {

@@ -92,7 +92,7 @@ fn backtrace(mut frame_pointer: u64) {
     STACK_BOUNDS.store(stack(frame_pointer), SeqCst);
     say!("Call trace:");
     for _ in 0..MAX_FRAMES {
-        let plausible = frame_pointer % 8 == 0
+        let plausible = frame_pointer.is_multiple_of(8)
             && stack(frame_pointer) == STACK_BOUNDS.load(SeqCst)
             && frame_pointer != 0;
         let Some((next, caller)) = plausible.then(|| crate::cpu::stack_frame(frame_pointer)) else {

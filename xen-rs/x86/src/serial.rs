@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "claims the port's I/O addresses")]
 
 use uart_16550::backend::PioBackend;
+use uart_16550::spec::registers::IER;
 use uart_16550::{BaudRate, Config, Uart16550};
 use xen_core::console::Sink;
 use xen_core::lock::{Lock, Rank};
@@ -37,6 +38,13 @@ impl Serial {
         }
         *self.port.lock() = Some(port);
         true
+    }
+
+    /// Makes the port interrupt when something is typed.
+    pub fn interrupt_on_input(&self) {
+        if let Some(port) = self.port.lock().as_mut() {
+            port.enable_interrupts(IER::DATA_READY);
+        }
     }
 
     /// A byte that arrived, if any.

@@ -160,7 +160,7 @@ pub fn system_time_of(tsc: u64) -> u64 {
     } else {
         u128::from(ticks) << shift
     };
-    (shifted * u128::from(MUL.load(Relaxed)) >> 32) as u64
+    ((shifted * u128::from(MUL.load(Relaxed))) >> 32) as u64
 }
 
 /// System time now, in ns since calibration.
@@ -260,7 +260,7 @@ mod tests {
             } else {
                 ticks << shift
             };
-            let ns = shifted * u128::from(mul) >> 32;
+            let ns = (shifted * u128::from(mul)) >> 32;
             assert!((999_999_000..=1_000_000_000).contains(&ns), "{khz}: {ns}");
         }
     }

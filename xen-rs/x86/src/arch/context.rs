@@ -10,7 +10,7 @@ use xen_abi::hvm::save::{
 };
 use xen_core::domain::Domain;
 use xen_core::ids::VcpuId;
-use xen_core::vcpu::{DOWN, Vcpu};
+use xen_core::vcpu::Vcpu;
 
 use crate::cpu::instructions::{cpuid, rdtsc};
 use crate::domain::X86Domain;
@@ -76,7 +76,7 @@ pub fn save_record(domain: &Domain, typecode: u16, instance: u16) -> Result<Vec<
     found.map(|r| r.payload.to_vec()).ok_or(Errno::ENOENT)
 }
 
-/// Loads a context: all vCPUs go down first, those with a CPU record come up. Everything is checked before anything changes.
+/// Loads a context; which vCPUs are up is the caller's. Everything is checked before anything changes.
 ///
 /// # Errors
 /// `ENODATA` for a broken frame, `EINVAL` for values that no vCPU could have, `EOPNOTSUPP` for devices the domain does not have.
@@ -84,9 +84,6 @@ pub fn load(domain: &Domain, bytes: &[u8]) -> Result<(), Errno> {
     let context = Context::parse(bytes)?;
     for record in context.records() {
         apply(domain, &record, true)?;
-    }
-    for vcpu in domain.vcpus() {
-        vcpu.flags.fetch_or(DOWN, SeqCst);
     }
     for record in context.records() {
         apply(domain, &record, false)?;
@@ -156,9 +153,8 @@ fn load_cpu(
         }),
         _ => None,
     });
-    state.initialised = true;
     state.wait_for_startup = false;
-    vcpu.flags.fetch_and(!DOWN, SeqCst);
+    X86Vcpu::of(vcpu).initialised.store(true, SeqCst);
     Ok(())
 }
 

@@ -278,7 +278,8 @@ impl Devices {
         let mut models = self.models.lock();
         for io in &mut models.io_apics {
             for pin in io.eoi(vector).iter() {
-                io.set_line(pin, false);
+                // A line that goes down delivers nothing.
+                let _ = io.set_line(pin, false);
                 let masked = io.entry(pin).is_none_or(|entry| entry.is_masked());
                 if !masked {
                     io_apic::set_mask(io.gsi_of_pin(pin), false);

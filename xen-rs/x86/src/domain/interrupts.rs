@@ -45,8 +45,27 @@ fn release(cpu: &PerCpu, vector: u8) {
 /// Pins that have a vector: (gsi, CPU, vector, level).
 static PINS: Lock<Vec<(u32, &'static PerCpu, u8)>> = Lock::new(Rank::Irq, Vec::new());
 
+/// The GSI the hypervisor keeps for its console; `u32::MAX` for none.
+static CONSOLE_GSI: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Takes a GSI for the console's serial port: dom0's redirection entry for it has no effect on the hardware. `false` without a vector.
+pub fn claim_for_console(gsi: u32) -> bool {
+    let Some((cpu, vector)) = allocate(Source::Serial) else {
+        return false;
+    };
+    CONSOLE_GSI.store(gsi, SeqCst);
+    let signal = Signal {
+        level: false,
+        active_low: false,
+    };
+    io_apic::route(gsi, vector, cpu.apic_id, signal, false)
+}
+
 /// dom0 changed a redirection entry: binds the real pin on the first unmasking, then follows the mask.
 pub fn bind_pin(gsi: u32, change: &PinChange) {
+    if gsi == CONSOLE_GSI.load(SeqCst) {
+        return;
+    }
     if change.after.is_masked() {
         return io_apic::set_mask(gsi, true);
     }

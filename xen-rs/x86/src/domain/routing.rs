@@ -51,7 +51,7 @@ fn post(hv: &Hypervisor, vcpu: &Arc<Vcpu>, message: &Delivery) {
     if let Some(mut state) = target.state.try_lock() {
         let events = target.posted.take_events();
         apply(&mut state, target, events);
-        let started = events.startup.is_some() && state.initialised;
+        let started = events.startup.is_some() && target.initialised.load(SeqCst);
         drop(state);
         if started {
             hv.bring_up(vcpu);
@@ -81,6 +81,7 @@ fn apply(state: &mut State, arch: &X86Vcpu, events: ProcessorEvents) {
     }
     if let Some(page) = events.startup.filter(|_| state.wait_for_startup) {
         start_at(state, page);
+        arch.initialised.store(true, SeqCst);
     }
     arch.publish(state);
 }
@@ -96,7 +97,6 @@ fn start_at(state: &mut State, page: u8) {
     state.hw.set_segment(SegmentName::Cs, code);
     state.hw.set_rip(0);
     state.wait_for_startup = false;
-    state.initialised = true;
 }
 
 /// Does what an access to the local APIC asks for.

@@ -257,6 +257,8 @@ pub mod exit {
 
 /// Bits of [`Vmcb::virtual_interrupt`].
 pub mod vintr {
+    /// CR8 of the guest.
+    pub const TPR: u64 = 0xf;
     /// A virtual interrupt is pending.
     pub const IRQ: u64 = 1 << 8;
     /// It ignores the TPR.

@@ -137,6 +137,10 @@ pub trait Backend {
     fn fetched(&self) -> &[u8];
     /// The last exit.
     fn exit(&self) -> Exit;
+    /// Task priority (CR8) that the guest changed without an exit.
+    fn task_priority(&self) -> u8;
+    /// Sets it.
+    fn set_task_priority(&mut self, cr8: u8);
     /// Adds to the guest's TSC.
     fn set_tsc_offset(&mut self, offset: u64);
 }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "calls the VMRUN wrapper")]
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use xen_core::domain::Domain;
 use xen_core::hypervisor::Hypervisor;
@@ -156,10 +156,16 @@ impl Running<'_> {
             self.keep_injection();
             return false;
         }
+        let priority = self.state.vlapic.cr8();
+        self.state.hw.set_task_priority(priority);
         let host = Maddr(cpu.host_vmcb.load(SeqCst));
         // SAFETY: the block was built by `Svm::new` over live tables and maps; this CPU's host state was saved when SVM was switched on.
         unsafe { enter::run(&mut self.state.hw.vmcb, &mut self.state.registers, host) };
         self.state.hw.vmcb.tlb_control = 0;
+        let after = self.state.hw.task_priority();
+        if after != priority {
+            self.state.vlapic.set_cr8(after);
+        }
         cpu.in_guest.store(false, SeqCst);
         cpu.exits.fetch_add(1, SeqCst);
         true
@@ -207,16 +213,23 @@ impl Running<'_> {
             state.pending = Some(event);
         }
         state.hw.vmcb.exit_interrupt_info = 0;
-        let waiting = state.pending.is_some()
-            || state.nmi_pending
-            || state.vlapic.highest_pending().is_some();
+        let waiting = state.pending.is_some();
+        self.refresh_deliverable();
+        if waiting {
+            self.arch.set_deliverable(true);
+        }
+    }
+
+    /// Notes whether the local APIC holds an interrupt that ends a wait. To be called before the vCPU may block.
+    pub fn refresh_deliverable(&self) {
+        let waiting = self.state.nmi_pending || self.state.vlapic.highest_pending().is_some();
         self.arch.set_deliverable(waiting);
     }
 }
 
-static ASIDS: AtomicU64 = AtomicU64::new(2);
+static ASIDS: AtomicU32 = AtomicU32::new(2);
 
 /// Set at boot.
 pub fn set_asid_count(count: u32) {
-    ASIDS.store(u64::from(count), SeqCst);
+    ASIDS.store(count, SeqCst);
 }

@@ -143,6 +143,9 @@ impl Running<'_> {
     }
 
     fn cpuid(&mut self) -> Done {
+        if self.state.msrs.is_cpuid_faulting() && self.state.hw.cpl() > 0 {
+            return Done::Fault(GENERAL_PROTECTION, Some(0));
+        }
         let arch = X86Domain::of(self.domain);
         let state = &mut *self.state;
         let (leaf, subleaf) = (state.registers.0[0] as u32, state.registers.0[1] as u32);
@@ -173,8 +176,7 @@ impl Running<'_> {
             self.hv.bring_down(self.domain, self.vcpu);
             return Done::Skip(Next::Reschedule);
         }
-        let waiting = self.state.vlapic.highest_pending().is_some() || self.state.nmi_pending;
-        self.arch.set_deliverable(waiting);
+        self.refresh_deliverable();
         self.hv.block_current(self.domain, self.vcpu);
         Done::Skip(Next::Reschedule)
     }

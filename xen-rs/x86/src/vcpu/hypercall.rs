@@ -36,6 +36,7 @@ pub fn handle(running: &mut Running<'_>) -> Next {
     };
     let number = (running.state.registers.0[0] & mask) as u32;
     let args = registers.map(|index| running.state.registers.0[index] & mask);
+    running.refresh_deliverable();
     let mut memory = CallerMemory::new(running.hv, running.domain, running.state);
     let mut call = Call {
         hv: running.hv,

@@ -61,8 +61,6 @@ pub struct State {
     pub debug_line: arrayvec::ArrayVec<u8, 120>,
     /// The guest waits for a start-up IPI.
     pub wait_for_startup: bool,
-    /// Given a state to run from.
-    pub initialised: bool,
 }
 
 /// The machine-specific half of a vCPU.
@@ -76,6 +74,8 @@ pub struct X86Vcpu {
     timer_deadline_ns: AtomicU64,
     timer_due: AtomicBool,
     deliverable: AtomicBool,
+    /// Given a state to run from. Not part of [`State`], whose lock is held while the vCPU runs.
+    pub initialised: AtomicBool,
     domain: Weak<Domain>,
     id: VcpuId,
 }
@@ -100,7 +100,6 @@ impl X86Vcpu {
             asid_home: None,
             debug_line: arrayvec::ArrayVec::new(),
             wait_for_startup: false,
-            initialised: false,
         };
         Self {
             state: Lock::new(Rank::VcpuArch, Box::new(state)),
@@ -109,6 +108,7 @@ impl X86Vcpu {
             timer_deadline_ns: AtomicU64::new(u64::MAX),
             timer_due: AtomicBool::new(false),
             deliverable: AtomicBool::new(false),
+            initialised: AtomicBool::new(false),
             domain: Arc::downgrade(domain),
             id,
         }
@@ -171,16 +171,20 @@ impl VcpuArch for X86Vcpu {
     }
 
     fn initialise(&self, context: &[u8]) -> Result<(), Errno> {
-        crate::hvm_start::initialise(&mut self.state.lock_second(), context)
+        let domain = self.domain.upgrade().ok_or(Errno::ESRCH)?;
+        crate::hvm_start::initialise(&domain, &mut self.state.lock_second(), context)?;
+        self.initialised.store(true, SeqCst);
+        Ok(())
     }
 
     fn is_initialised(&self) -> bool {
-        self.state.lock_second().initialised
+        self.initialised.load(SeqCst)
     }
 
     fn reset(&self) {
         let mut state = self.state.lock_second();
         state.reset();
+        self.initialised.store(false, SeqCst);
         self.publish(&state);
     }
 
@@ -218,7 +222,6 @@ impl State {
         self.nmi_pending = false;
         self.nmi_blocked = false;
         self.wait_for_startup = false;
-        self.initialised = false;
     }
 
     /// Queues an exception for the next entry, unless one waits already: then the contributory rules of the CPU make it a double fault, which

@@ -331,6 +331,15 @@ impl Backend for Svm {
         }
     }
 
+    fn task_priority(&self) -> u8 {
+        (self.vmcb.virtual_interrupt & vintr::TPR) as u8
+    }
+
+    fn set_task_priority(&mut self, cr8: u8) {
+        self.vmcb.virtual_interrupt =
+            self.vmcb.virtual_interrupt & !vintr::TPR | u64::from(cr8 & 0xf);
+    }
+
     fn set_tsc_offset(&mut self, offset: u64) {
         self.vmcb.tsc_offset = offset;
     }
