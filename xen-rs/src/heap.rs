@@ -3,6 +3,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use talc::TalcLock;
 use talc::source::Manual;
@@ -41,6 +42,7 @@ pub fn start() {
 
 /// Adds RAM that was set aside for the heap.
 pub fn add(range: PhysRange) {
+    ADDED.store(BASE + range.start, BASE + range.end);
     // SAFETY: the range lies in the direct map and belongs to the heap from now on.
     unsafe {
         HEAP.small
@@ -116,7 +118,23 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-/// Large blocks made before the frames were known lie in the early array, outside the direct map.
+/// Large objects made before the frames were known lie in the early array or in what [`add`] was given.
 fn is_large(address: u64) -> bool {
-    address >= BASE
+    address >= BASE && !ADDED.contains(address)
+}
+
+/// Bounds of the RAM that [`add`] was given.
+struct Bounds(AtomicU64, AtomicU64);
+
+static ADDED: Bounds = Bounds(AtomicU64::new(0), AtomicU64::new(0));
+
+impl Bounds {
+    fn store(&self, start: u64, end: u64) {
+        self.0.store(start, Relaxed);
+        self.1.store(end, Relaxed);
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        (self.0.load(Relaxed)..self.1.load(Relaxed)).contains(&address)
+    }
 }

@@ -11,7 +11,7 @@ use crate::lock::{Lock, Rank};
 /// Bytes kept for `xl dmesg` (Xen's default `conring_size`).
 pub const RING_SIZE: usize = 16384;
 /// Messages that guests may cause in a second.
-const GUEST_MESSAGES_PER_SECOND: u32 = 100;
+const GUEST_MESSAGES_PER_SECOND: u32 = 20;
 
 /// How much a message matters; smaller matters more.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,7 +185,8 @@ pub fn put_to_sink(bytes: &[u8]) {
 
 /// Passes on a line that a guest other than dom0 writes, with its number in front and unprintable bytes replaced.
 pub fn put_guest_line(domid: u16, now_ns: u64, bytes: &[u8]) {
-    if !guest_may_print(now_ns) {
+    let shown = GUEST_LEVEL.load(Ordering::Relaxed) >= Level::Debug as u8;
+    if !shown || !guest_may_print(now_ns) {
         return;
     }
     let mut state = console().lock();
@@ -269,6 +270,7 @@ mod tests {
         put_raw(b"half");
         print(format_args!("own"));
         assert!(everything_after(0).ends_with("half\n(XEN) own\n"));
+        set_levels(2, Level::Debug as u8);
         put_guest_line(7, 0, b"a\x1b[b");
         assert!(everything_after(0).ends_with("(XEN) (d7) a?[b\n"));
         for n in 0..RING_SIZE {

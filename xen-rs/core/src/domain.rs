@@ -20,6 +20,8 @@ use crate::p2m::P2m;
 use crate::sched::DomainShare;
 use crate::vcpu::Vcpu;
 
+/// Memory for nested page tables before the toolstack sets it: 256 pages, as Xen gives a new domain with nested paging.
+const FIRST_POOL_BYTES: u64 = 1 << 20;
 /// `HVM_NR_PARAMS`.
 pub const NR_PARAMS: usize = 39;
 /// No shutdown code yet (`getdomaininfo` reports it in bits 16 to 23).
@@ -229,6 +231,7 @@ impl Domain {
             tlb_generation: AtomicU64::new(0),
             memory: MemoryAccount {
                 limit: AtomicU64::new(u64::from(u32::MAX)),
+                paging_pool_bytes: AtomicU64::new(FIRST_POOL_BYTES),
                 ..MemoryAccount::default()
             },
             events: Lock::new(Rank::Events, parts.events),

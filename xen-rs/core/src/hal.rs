@@ -1,4 +1,4 @@
-//! What the core asks of the hardware. Implemented by the x86 crate and, for tests, by [`crate::fake`].
+//! What the core asks of the hardware. Implemented by the x86 crate and, for tests, by `crate::fake`.
 
 use alloc::boxed::Box;
 use alloc::string::String;

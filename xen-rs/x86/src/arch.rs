@@ -175,7 +175,10 @@ impl DomainArch for X86Domain {
 
     fn permit_ports(&self, first: u32, count: u32, allow: bool) -> Result<(), Errno> {
         let first = u16::try_from(first).map_err(|_| Errno::EINVAL)?;
-        if u32::from(first) + count > 0x1_0000 {
+        if u32::from(first)
+            .checked_add(count)
+            .is_none_or(|end| end > 0x1_0000)
+        {
             return Err(Errno::EINVAL);
         }
         self.set_ports(first, count, allow);

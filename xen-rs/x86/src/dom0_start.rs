@@ -23,7 +23,7 @@ use xen_core::sched::{CpuMask, PoolId};
 
 use crate::boot::acpi_tables::Firmware;
 use crate::boot::loader::{BootInfo, Module};
-use crate::boot::memory::release;
+use crate::boot::memory::left_over;
 use crate::direct_map::{DIRECT_MAP, slice_mut};
 use crate::dom0::e820::{Dom0Map, E820Entry, E820Kind};
 use crate::dom0::elf::{self, Chunk};
@@ -31,7 +31,7 @@ use crate::dom0::layout::{self, Layout, Request};
 use crate::dom0::{PhysRange, acpi, bzimage, decompress, start_info};
 use crate::domain::{X86Domain, interrupts};
 use crate::interrupts::dispatch;
-use crate::serial::{COM1, SERIAL};
+use crate::serial::SERIAL;
 use crate::vcpu::X86Vcpu;
 
 /// Emulated devices of a PVH dom0: local APIC, I/O APIC, virtual PCI.
@@ -67,6 +67,11 @@ pub fn start(
         .clamp(1, MAX_VCPUS);
     let domain = create(hv, &map, vcpus)?;
     crate::power::init(firmware);
+    crate::panic::set_afterwards(if hv.options.noreboot {
+        crate::cpu::instructions::halt_forever
+    } else {
+        crate::power::reboot_after_panic
+    });
     let entry = load(hv, kernel, initrd, firmware, host_map, map, vcpus)?;
     give_back_modules(hv, boot, &entry.ram);
     map_low_memory(hv, &domain, host_map)?;
@@ -346,7 +351,12 @@ fn give_back_modules(hv: &Hypervisor, boot: &BootInfo, dom0_ram: &[PhysRange]) {
         end: 1 << 20,
     });
     let modules = boot.modules.iter().map(|m| m.range.pages_touched());
-    release(&mut hv.frames.lock(), modules, &except);
+    // The list is made first: the heap may need the frames' lock to grow.
+    let ranges = left_over(modules, &except);
+    let mut frames = hv.frames.lock();
+    for range in &ranges {
+        frames.add_range(Maddr(range.start).mfn(), Maddr(range.end).mfn());
+    }
 }
 
 /// The first MiB, as it is: firmware's data and ROMs are where drivers look for them.
@@ -376,7 +386,7 @@ fn map_low_memory(
 
 /// dom0 reaches all ports but those of devices that are emulated, absent or the hypervisor's own.
 fn open_ports(domain: &Domain) {
-    const CLOSED: [(u16, u32); 13] = [
+    const CLOSED: [(u16, u32); 12] = [
         (0x00, 0x20),
         (0x20, 2),
         (0x40, 4),
@@ -389,10 +399,10 @@ fn open_ports(domain: &Domain) {
         (0xf0, 1),
         (0x4d0, 2),
         (0xcf8, 8),
-        (COM1, 8),
     ];
     let arch = X86Domain::of(domain);
     arch.set_ports(0, 0x1_0000, true);
+    arch.set_ports(SERIAL.base(), 8, false);
     CLOSED
         .iter()
         .for_each(|&(first, count)| arch.set_ports(first, count, false));

@@ -30,6 +30,17 @@ pub fn restart(reason: Restart) {
     halt_forever();
 }
 
+/// Gives the operator time to read, then restarts.
+pub fn reboot_after_panic() -> ! {
+    xen_core::console::print_while_dying(format_args!("Reboot in five seconds..."));
+    let until = crate::time::now_ns().saturating_add(5_000_000_000);
+    while crate::time::now_ns() < until {
+        core::hint::spin_loop();
+    }
+    reboot();
+    halt_forever()
+}
+
 /// The firmware's reset register, the reset control register, the keyboard controller, in this order.
 fn reboot() {
     match RESET.get().copied().flatten() {

@@ -8,6 +8,7 @@ use xen_core::vcpu::Vcpu;
 use crate::cpu::instructions::wait_for_interrupt;
 use crate::cpu::percpu::this_cpu;
 use crate::interrupts::dispatch::take_pending;
+use crate::interrupts::local_apic;
 use crate::machine::hv;
 use crate::svm::enter;
 use crate::vcpu::{entry, fpu, svm_backend};
@@ -30,7 +31,7 @@ pub fn enable_virtualisation() -> Result<(), &'static str> {
     this_cpu()
         .host_vmcb
         .store(host.0, core::sync::atomic::Ordering::SeqCst);
-    entry::set_asid_count(enter::asid_count());
+    entry::configure(enter::asid_count());
     svm_backend::set_next_rip(enter::saves_next_rip());
     Ok(())
 }
@@ -75,6 +76,7 @@ fn publish_runstate(hv: &Hypervisor, vcpu: &Vcpu) {
 
 fn idle(hv: &Hypervisor, until_ns: u64) {
     hv.machine.arm_timer(hv.next_timer_ns().min(until_ns));
+    local_apic::repeat_requests();
     if !hv.scheduler.reschedule_wanted(this_cpu().id) {
         wait_for_interrupt();
     }

@@ -1,6 +1,8 @@
 //! The serial port as the console's sink: 16550-compatible, polled.
 #![allow(unsafe_code, reason = "claims the port's I/O addresses")]
 
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
 use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::IER;
 use uart_16550::{BaudRate, Config, Uart16550};
@@ -14,11 +16,13 @@ const PATIENCE: u32 = 100_000;
 
 /// The port, once [`Serial::open`] found one. It belongs to the console, whose lock is held around every access.
 pub struct Serial {
+    base: AtomicU16,
     port: Lock<Option<Uart16550<PioBackend>>>,
 }
 
 /// The one console port.
 pub static SERIAL: Serial = Serial {
+    base: AtomicU16::new(COM1),
     port: Lock::new(Rank::Serial, None),
 };
 
@@ -37,7 +41,14 @@ impl Serial {
             return false;
         }
         *self.port.lock() = Some(port);
+        self.base.store(base, Relaxed);
         true
+    }
+
+    /// Its first I/O port.
+    #[must_use]
+    pub fn base(&self) -> u16 {
+        self.base.load(Relaxed)
     }
 
     /// Makes the port interrupt when something is typed.

@@ -13,7 +13,7 @@ use crate::p2m::{Mapping, P2mEntry, PageType};
 use crate::paging::TableFrames;
 use crate::vcpu::GuestArea;
 
-/// Frames for the tables of one domain's p2m, from the machine's free frames.
+/// Frames for the tables of one domain's p2m, from the machine's free frames, within the pool that the toolstack set for the domain.
 pub struct FrameTables<'a> {
     hv: &'a Hypervisor,
     domain: &'a Domain,
@@ -21,9 +21,22 @@ pub struct FrameTables<'a> {
 
 impl TableFrames for FrameTables<'_> {
     fn allocate_table(&mut self) -> Option<Mfn> {
-        let frame = self.hv.allocate_xen_page()?;
-        self.domain.table_frames.fetch_add(1, SeqCst);
-        Some(frame)
+        let domain = self.domain;
+        let limit = if domain.hardware {
+            u64::MAX
+        } else {
+            domain.memory.paging_pool_bytes.load(SeqCst) / PAGE_SIZE as u64
+        };
+        let within = |frames: u64| (frames < limit).then_some(frames + 1);
+        domain
+            .table_frames
+            .fetch_update(SeqCst, SeqCst, within)
+            .ok()?;
+        let frame = self.hv.allocate_xen_page();
+        if frame.is_none() {
+            domain.table_frames.fetch_sub(1, SeqCst);
+        }
+        frame
     }
 }
 

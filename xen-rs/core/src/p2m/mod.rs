@@ -1,7 +1,7 @@
 //! A domain's guest-physical map: which machine frame, of which kind, stands behind each guest page.
 //!
 //! Owned by the domain behind a lock of rank `P2m`. Entries of memory hold references on their frames (see [`PageType`]); whoever removes an
-//! entry gets it back and drops the reference *after* the translation caches were flushed ([`crate::domain::Domain::flush_tlb`]).
+//! entry gets it back and drops the reference *after* the translation caches were flushed ([`crate::hal::Arch::flush_domain`]).
 
 pub mod entry;
 
@@ -129,6 +129,9 @@ impl P2m {
         }
         let table = self.table.walk(self.memory, gfn.0).at.mfn();
         if !PageTable::<Npt>::table_is_empty(self.memory, table) {
+            return false;
+        }
+        if self.retired.try_reserve(1).is_err() {
             return false;
         }
         self.retired.push(table);

@@ -5,7 +5,7 @@
 //! vCPU that wakes goes to an idle CPU if it may; a CPU that runs dry takes from the others; a vCPU whose turn is over moves where it is
 //! served sooner. The policy of a cpupool may instead be null: one vCPU per CPU, nothing to decide.
 //!
-//! [`unit`] explains the states and why no wake is lost. Nothing here knows a vCPU's type, a clock or an interrupt: the per-CPU loop
+//! [`mod@unit`] explains the states and why no wake is lost. Nothing here knows a vCPU's type, a clock or an interrupt: the per-CPU loop
 //! passes the time in, and gets back whom to run, until when, and which CPUs to kick.
 
 mod affinity;

@@ -141,18 +141,34 @@ pub fn release(
     ranges: impl Iterator<Item = PhysRange>,
     except: &[PhysRange],
 ) {
+    for range in left_over(ranges, except) {
+        free.add_range(Maddr(range.start).mfn(), Maddr(range.end).mfn());
+    }
+}
+
+/// The pages of `ranges` that lie in none of `except`.
+#[must_use]
+pub fn left_over(ranges: impl Iterator<Item = PhysRange>, except: &[PhysRange]) -> Vec<PhysRange> {
     let mut except: Vec<PhysRange> = except.to_vec();
     except.sort_by_key(|r| r.start);
+    let mut left = Vec::new();
     for range in ranges {
         let mut at = range.start;
         for hole in except.iter().filter(|h| h.overlaps(&range)) {
             if hole.start > at {
-                free.add_range(Maddr(at).mfn(), Maddr(hole.start).mfn());
+                left.push(PhysRange {
+                    start: at,
+                    end: hole.start,
+                });
             }
             at = at.max(hole.end.next_multiple_of(PAGE));
         }
         if at < range.end {
-            free.add_range(Maddr(at).mfn(), Maddr(range.end).mfn());
+            left.push(PhysRange {
+                start: at,
+                end: range.end,
+            });
         }
     }
+    left
 }

@@ -5,8 +5,8 @@
     reason = "instructions are reached through intrinsics and inline assembly"
 )]
 
-use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
+use core::arch::{asm, global_asm};
 
 /// Executes CPUID.
 #[must_use]
@@ -38,56 +38,60 @@ pub fn wrmsr(index: u32, value: u64) {
     unsafe { x86::msr::wrmsr(index, value) };
 }
 
+global_asm!(
+    ".global probe_rdmsr, probe_rdmsr_at, probe_wrmsr, probe_wrmsr_at, probe_failed",
+    "probe_rdmsr:",
+    "mov ecx, edi",
+    "probe_rdmsr_at: rdmsr",
+    "mov [rsi], eax",
+    "mov [rsi + 4], edx",
+    "mov eax, 1",
+    "ret",
+    "probe_wrmsr:",
+    "mov ecx, edi",
+    "mov eax, esi",
+    "mov rdx, rsi",
+    "shr rdx, 32",
+    "probe_wrmsr_at: wrmsr",
+    "mov eax, 1",
+    "ret",
+    "probe_failed: xor eax, eax",
+    "ret",
+);
+
+unsafe extern "C" {
+    fn probe_rdmsr(index: u32, value: *mut u64) -> u32;
+    fn probe_wrmsr(index: u32, value: u64) -> u32;
+    static probe_rdmsr_at: u8;
+    static probe_wrmsr_at: u8;
+    static probe_failed: u8;
+}
+
+/// Where to go on after a #GP at `rip`, if that is one of the two instructions that may raise it.
+#[must_use]
+pub fn recovery(rip: u64) -> Option<u64> {
+    let probes = [
+        &raw const probe_rdmsr_at as u64,
+        &raw const probe_wrmsr_at as u64,
+    ];
+    probes
+        .contains(&rip)
+        .then_some(&raw const probe_failed as u64)
+}
+
 /// Reads an MSR that may not exist.
 #[must_use]
 pub fn rdmsr_safe(index: u32) -> Option<u64> {
-    let (low, high, failed): (u32, u32, u64);
-    // SAFETY: r11 holds the recovery address that the #GP handler takes when the faulting instruction is RDMSR at the address in r10;
-    // both registers carry it, nothing else is touched.
-    unsafe {
-        asm!(
-            "lea r10, [rip + 2f]",
-            "lea r11, [rip + 3f]",
-            "xor r9d, r9d",
-            "2: rdmsr",
-            "jmp 4f",
-            "3: mov r9d, 1",
-            "4:",
-            in("ecx") index,
-            out("eax") low,
-            out("edx") high,
-            out("r9") failed,
-            out("r10") _,
-            out("r11") _,
-            options(nostack),
-        );
-    }
-    (failed == 0).then_some(u64::from(high) << 32 | u64::from(low))
+    let mut value = 0;
+    // SAFETY: a fault makes the function return 0, by `recovery`; nothing but `value` is written.
+    let found = unsafe { probe_rdmsr(index, &raw mut value) };
+    (found != 0).then_some(value)
 }
 
 /// Writes an MSR that may refuse; `false` if it raised #GP.
 pub fn wrmsr_safe(index: u32, value: u64) -> bool {
-    let failed: u64;
     // SAFETY: as in `rdmsr_safe`; callers write guest-visible registers whose values they have checked.
-    unsafe {
-        asm!(
-            "lea r10, [rip + 2f]",
-            "lea r11, [rip + 3f]",
-            "xor r9d, r9d",
-            "2: wrmsr",
-            "jmp 4f",
-            "3: mov r9d, 1",
-            "4:",
-            in("ecx") index,
-            in("eax") value as u32,
-            in("edx") (value >> 32) as u32,
-            out("r9") failed,
-            out("r10") _,
-            out("r11") _,
-            options(nostack),
-        );
-    }
-    failed == 0
+    unsafe { probe_wrmsr(index, value) != 0 }
 }
 
 /// Reads an I/O port of 1, 2 or 4 bytes.

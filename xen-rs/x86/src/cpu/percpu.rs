@@ -33,8 +33,12 @@ pub struct PerCpu {
     pub vectors: [AtomicU32; 256],
     /// Host state-save area and host VMCB, or zero before virtualisation is on.
     pub host_vmcb: AtomicU64,
+    /// Domain whose guest code ran here last, `u32::MAX` for none.
+    pub last_domain: AtomicU32,
     /// Next address space identifier to give out, from 1.
     pub next_asid: AtomicU64,
+    /// They ran out: the next entry must flush all of this CPU's guest translations.
+    pub flush_pending: AtomicBool,
     /// Counts how often they ran out.
     pub asid_generation: AtomicU64,
 }
@@ -52,6 +56,8 @@ impl PerCpu {
             vectors: [const { AtomicU32::new(0) }; 256],
             host_vmcb: AtomicU64::new(0),
             next_asid: AtomicU64::new(1),
+            flush_pending: AtomicBool::new(true),
+            last_domain: AtomicU32::new(u32::MAX),
             asid_generation: AtomicU64::new(1),
         }
     }

@@ -37,25 +37,30 @@ pub fn deliver(hv: &Hypervisor, domain: &Arc<Domain>, message: &Delivery, audien
 }
 
 fn post(hv: &Hypervisor, vcpu: &Arc<Vcpu>, message: &Delivery) {
+    let posted = &X86Vcpu::of(vcpu).posted;
+    let is_new = posted.post_message(message.delivery_mode, message.vector, message.trigger);
+    if vcpu.flags.load(SeqCst) & DOWN != 0 {
+        events_while_down(hv, vcpu);
+    } else if is_new {
+        hv.notice(vcpu);
+    }
+}
+
+/// A vCPU that is down runs nowhere: INIT and start-up are done for it by whoever posts them, or by the CPU that it just left.
+pub fn events_while_down(hv: &Hypervisor, vcpu: &Arc<Vcpu>) {
     let target = X86Vcpu::of(vcpu);
-    if !target
-        .posted
-        .post_message(message.delivery_mode, message.vector, message.trigger)
-    {
+    if vcpu.flags.load(SeqCst) & DOWN == 0 || !target.posted.has_any() {
         return;
     }
-    if vcpu.flags.load(SeqCst) & DOWN == 0 {
-        return hv.notice(vcpu);
-    }
-    // A vCPU that is down runs nowhere: INIT and start-up are done for it here.
-    if let Some(mut state) = target.state.try_lock() {
-        let events = target.posted.take_events();
-        apply(&mut state, target, events);
-        let started = events.startup.is_some() && target.initialised.load(SeqCst);
-        drop(state);
-        if started {
-            hv.bring_up(vcpu);
-        }
+    // Held by the CPU that the vCPU is leaving, which looks here afterwards.
+    let Some(mut state) = target.state.try_lock() else {
+        return;
+    };
+    let events = target.posted.take_events();
+    apply(&mut state, target, events);
+    drop(state);
+    if events.startup.is_some() && target.initialised.load(SeqCst) {
+        hv.bring_up(vcpu);
     }
 }
 

@@ -13,9 +13,6 @@ use crate::cpu::tables::TrapFrame;
 const NMI: u64 = 2;
 const GENERAL_PROTECTION: u64 = 13;
 const FIRST_INTERRUPT: u64 = 32;
-/// Positions in [`TrapFrame::registers`].
-const R10: usize = 5;
-const R11: usize = 4;
 
 /// What is done with a device interrupt; set once the machine is complete.
 static DEVICE_HANDLER: Once<fn(Source)> = Once::new();
@@ -31,8 +28,10 @@ extern "C" fn interrupt_dispatch(frame: &mut TrapFrame) {
     match frame.vector {
         vector if vector >= FIRST_INTERRUPT => interrupt(vector as u8),
         NMI => {}
-        // `rdmsr_safe` and `wrmsr_safe` leave the address of the instruction in r10 and where to go on in r11.
-        GENERAL_PROTECTION if frame.registers[R10] == frame.rip => frame.rip = frame.registers[R11],
+        GENERAL_PROTECTION => match instructions::recovery(frame.rip) {
+            Some(rip) => frame.rip = rip,
+            None => crate::panic::exception(frame),
+        },
         _ => crate::panic::exception(frame),
     }
 }

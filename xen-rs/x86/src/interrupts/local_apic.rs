@@ -40,9 +40,11 @@ const X2APIC_ENABLE: u64 = 1 << 10;
 const DIVIDE_BY_1: u32 = 0xb;
 const X2APIC_FEATURE: u32 = 1 << 21;
 const TSC_DEADLINE_FEATURE: u32 = 1 << 24;
+const HYPERVISOR_FEATURE: u32 = 1 << 31;
 
 static MMIO: Once<Registers> = Once::new();
 static X2APIC: AtomicBool = AtomicBool::new(false);
+static EMULATED: AtomicBool = AtomicBool::new(false);
 static DEADLINE_MODE: AtomicBool = AtomicBool::new(false);
 /// Timer ticks per millisecond with divider 1.
 static TICKS_PER_MS: AtomicU32 = AtomicU32::new(0);
@@ -63,9 +65,21 @@ fn write(register: u64, value: u32) {
     }
 }
 
+/// Makes the APIC look at its pending interrupts again; nothing on real machines.
+///
+/// QEMU's emulated AMD-V changes a CPU's set of pending interrupt requests on VMRUN and #VMEXIT without its lock, so that a request that
+/// arrives at that moment is forgotten although the APIC still holds the interrupt (seen with QEMU 7.2: a CPU asleep with bits set in IRR).
+/// Writing the task priority repeats the request.
+pub fn repeat_requests() {
+    if EMULATED.load(Relaxed) {
+        write(TASK_PRIORITY, 0);
+    }
+}
+
 /// Chooses the mode on the boot CPU, which decides for all.
 pub fn detect() {
     let features = cpuid(1, 0).ecx;
+    EMULATED.store(features & HYPERVISOR_FEATURE != 0, Relaxed);
     DEADLINE_MODE.store(features & TSC_DEADLINE_FEATURE != 0, Relaxed);
     if features & X2APIC_FEATURE != 0 {
         X2APIC.store(true, Relaxed);

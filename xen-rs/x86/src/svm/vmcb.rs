@@ -191,6 +191,8 @@ pub mod intercept {
         | 1 << 27
         | 1 << 28
         | 1 << 31;
+    /// #DB and #AC, whose delivery a guest can make raise themselves again without end inside the processor, and #MC, which is the machine's.
+    pub const EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
     /// Word 0: a virtual interrupt could be taken.
     pub const VINTR: u32 = 1 << 4;
     /// Word 1: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, ICEBP off, WBINVD, MONITOR, MWAIT, XSETBV.
@@ -201,8 +203,12 @@ pub mod intercept {
 
 /// Values of [`Vmcb::exit_code`].
 pub mod exit {
-    /// Exceptions start here.
-    pub const EXCEPTION: u64 = 0x40;
+    /// #DB.
+    pub const DEBUG: u64 = 0x41;
+    /// #AC.
+    pub const ALIGNMENT_CHECK: u64 = 0x51;
+    /// #MC.
+    pub const MACHINE_CHECK: u64 = 0x52;
     /// Physical interrupt.
     pub const INTR: u64 = 0x60;
     /// Physical NMI.

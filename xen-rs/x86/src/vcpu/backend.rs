@@ -61,6 +61,8 @@ pub enum Exit {
     Init,
     /// PAUSE in a loop.
     Pause,
+    /// An exception that must not be delivered without leaving the guest.
+    Exception(u8),
     /// The hardware refuses the state.
     Invalid,
     /// Anything else, with the hardware's code.

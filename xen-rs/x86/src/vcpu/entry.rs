@@ -2,22 +2,26 @@
 #![allow(unsafe_code, reason = "calls the VMRUN wrapper")]
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use xen_core::domain::Domain;
 use xen_core::hypervisor::Hypervisor;
-use xen_core::ids::Maddr;
+use xen_core::ids::{Domid, Maddr};
 use xen_core::sched::Schedulable;
 use xen_core::vcpu::Vcpu;
 
 use super::backend::{Backend, Event};
 use super::{State, X86Vcpu, exit};
+use crate::cpu::instructions::{cpuid, wrmsr};
 use crate::cpu::percpu::{PerCpu, this_cpu};
 use crate::interrupts::dispatch::take_pending;
+use crate::interrupts::local_apic;
 use crate::svm::enter;
 
 const RFLAGS_IF: u64 = 1 << 9;
 const TLB_FLUSH_ALL: u8 = 1;
+const PRED_CMD: u32 = 0x49;
+const PRED_CMD_IBPB: u64 = 1;
 
 /// What an exit handler decides.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,7 @@ pub fn run(hv: &'static Hypervisor, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, slic
     };
     running.state.extended.load();
     let cpu = this_cpu();
+    leave_no_predictions(cpu, domain.id);
     loop {
         take_pending();
         hv.run_timers();
@@ -64,6 +69,7 @@ pub fn run(hv: &'static Hypervisor, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, slic
         }
         running.deliver();
         if !vcpu.runnable() {
+            running.keep_injection();
             break;
         }
         hv.machine.arm_timer(hv.next_timer_ns().min(slice_end_ns));
@@ -75,6 +81,16 @@ pub fn run(hv: &'static Hypervisor, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, slic
         }
     }
     running.settle();
+    drop(guard);
+    crate::domain::routing::events_while_down(hv, vcpu);
+}
+
+/// Branch predictions of another domain's code must not steer this one's (AMD, "Indirect Branch Control Extension").
+fn leave_no_predictions(cpu: &PerCpu, domid: Domid) {
+    let before = cpu.last_domain.swap(u32::from(domid.0), SeqCst);
+    if before != u32::from(domid.0) && HAS_IBPB.load(SeqCst) {
+        wrmsr(PRED_CMD, PRED_CMD_IBPB);
+    }
 }
 
 impl Running<'_> {
@@ -156,8 +172,12 @@ impl Running<'_> {
             self.keep_injection();
             return false;
         }
+        local_apic::repeat_requests();
         let priority = self.state.vlapic.cr8();
         self.state.hw.set_task_priority(priority);
+        if cpu.flush_pending.swap(false, SeqCst) {
+            self.state.hw.vmcb.tlb_control = TLB_FLUSH_ALL;
+        }
         let host = Maddr(cpu.host_vmcb.load(SeqCst));
         // SAFETY: the block was built by `Svm::new` over live tables and maps; this CPU's host state was saved when SVM was switched on.
         unsafe { enter::run(&mut self.state.hw.vmcb, &mut self.state.registers, host) };
@@ -189,7 +209,7 @@ impl Running<'_> {
         if next >= count {
             next = 1;
             cpu.asid_generation.fetch_add(1, SeqCst);
-            self.state.hw.vmcb.tlb_control = TLB_FLUSH_ALL;
+            cpu.flush_pending.store(true, SeqCst);
         }
         cpu.next_asid.store(next + 1, SeqCst);
         self.state.hw.vmcb.asid = next as u32;
@@ -227,9 +247,11 @@ impl Running<'_> {
     }
 }
 
+static HAS_IBPB: AtomicBool = AtomicBool::new(false);
 static ASIDS: AtomicU32 = AtomicU32::new(2);
 
-/// Set at boot.
-pub fn set_asid_count(count: u32) {
+/// Set at boot: the number of identifiers, and whether CPUID offers the prediction barrier.
+pub fn configure(count: u32) {
+    HAS_IBPB.store(cpuid(0x8000_0008, 0).ebx & 1 << 12 != 0, SeqCst);
     ASIDS.store(count, SeqCst);
 }

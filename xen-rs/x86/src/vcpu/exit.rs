@@ -11,6 +11,8 @@ use crate::cpuid::Dynamic;
 use crate::domain::X86Domain;
 
 const UNDEFINED: u8 = 6;
+const ALIGNMENT_CHECK: u8 = 17;
+const MACHINE_CHECK: u8 = 18;
 const GENERAL_PROTECTION: u8 = 13;
 const CR4_OSXSAVE: u64 = 1 << 18;
 
@@ -36,6 +38,7 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         Exit::Rdtscp => running.with_length(Expected::Rdtscp, Running::rdtscp),
         Exit::Rdpmc => running.fault(GENERAL_PROTECTION, Some(0)),
         Exit::Undefined => running.fault(UNDEFINED, None),
+        Exit::Exception(vector) => running.exception(vector),
         Exit::Emulate => emulation::emulate(running),
         Exit::Shutdown => running.triple_fault(),
         Exit::Invalid => running.crash("the processor refuses the vCPU's state"),
@@ -123,6 +126,16 @@ impl Running<'_> {
         self.state.dump(self.domain, self.vcpu.id);
         self.hv.crash_domain(self.domain, why);
         Next::Reschedule
+    }
+
+    /// Hands #DB and #AC on; each round passes the safe point of the run loop. A machine check is fatal: nothing is known of its extent.
+    fn exception(&mut self, vector: u8) -> Next {
+        match vector {
+            MACHINE_CHECK => panic!("machine check while a guest ran"),
+            ALIGNMENT_CHECK => self.state.inject_exception(vector, Some(0)),
+            _ => self.state.inject_exception(vector, None),
+        }
+        Next::Resume
     }
 
     fn triple_fault(&mut self) -> Next {

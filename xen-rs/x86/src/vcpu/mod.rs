@@ -207,7 +207,12 @@ impl VcpuArch for X86Vcpu {
 
     fn dump(&self) {
         if let Some(domain) = self.domain.upgrade() {
-            self.state.lock_second().dump(&domain, self.id);
+            match self.state.try_lock() {
+                Some(state) => state.dump(&domain, self.id),
+                None => {
+                    xen_core::console::print(format_args!("{}v{} is running", domain.id, self.id.0))
+                }
+            }
         }
     }
 }

@@ -57,6 +57,7 @@ impl Svm {
             intercept::SVM | arch.extra_intercepts(),
             0,
         ];
+        vmcb.intercept_exceptions = intercept::EXCEPTIONS;
         vmcb.virtual_interrupt = vintr::MASKING;
         let mut svm = Self { vmcb };
         svm.reset();
@@ -326,6 +327,9 @@ impl Backend for Svm {
             exit::INVLPGA | exit::VMRUN..=exit::SKINIT | exit::MONITOR..=exit::MWAIT_ARMED => {
                 Exit::Undefined
             }
+            exit::DEBUG => Exit::Exception(1),
+            exit::ALIGNMENT_CHECK => Exit::Exception(17),
+            exit::MACHINE_CHECK => Exit::Exception(18),
             exit::INVALID => Exit::Invalid,
             code => Exit::Unknown(code),
         }

@@ -3,8 +3,8 @@
 //! The command word carries the position of a restarted call above its low six bits. A restart position is the caller's claim like any
 //! other argument; a wrong one skips extents of the caller's own request and nothing else.
 //!
-//! The map is changed in [`place`] only: there it is decided what may be replaced, and there the order "change, flush, drop" is kept. Each
-//! entry into a handler does a bounded amount of work ([`PAGES_PER_ENTRY`], [`MAPPINGS_PER_ENTRY`]).
+//! The map is changed in `place` only: there it is decided what may be replaced, and there the order "change, flush, drop" is kept. Each
+//! entry into a handler does a bounded amount of work (`PAGES_PER_ENTRY`, `MAPPINGS_PER_ENTRY`).
 //!
 //! Memory is never populated on demand: a guest has to start with all it may have (`memory` = `maxmem`). Requests for anything else fail,
 //! and the log says why.

@@ -1,2 +1,0 @@
-//! Tiny PVH kernels.
-fn main() {}

@@ -1,0 +1,70 @@
+//! Guest memory besides the kernel itself: where there is RAM, and single words in it.
+#![allow(unsafe_code, reason = "memory by address")]
+
+use xen_abi::hvm::start_info::XEN_HVM_MEMMAP_TYPE_RAM;
+
+use crate::Start;
+use crate::boot::image;
+
+/// RAM of at least `bytes`, aligned to 2 MiB, below 4 GiB, that overlaps neither the kernel nor anything the hypervisor put beside it.
+#[must_use]
+pub fn find_ram(start: &Start, bytes: u64) -> Option<u64> {
+    const LARGE: u64 = 2 << 20;
+    // Start information and modules stand near the kernel.
+    let from = image().1 + (16 << 20);
+    start
+        .memory_map()
+        .iter()
+        .filter(|range| range.kind == XEN_HVM_MEMMAP_TYPE_RAM)
+        .find_map(|range| {
+            let first = range.addr.max(from).next_multiple_of(LARGE);
+            let end = (range.addr + range.size).min(1 << 32);
+            (first + bytes <= end).then_some(first)
+        })
+}
+
+/// Writes a value where the caller knows that there is memory to spare.
+pub fn put<T: Copy>(at: u64, value: T) {
+    // SAFETY: the identity map reaches there, and the caller owns it.
+    unsafe { (at as *mut T).write_unaligned(value) };
+}
+
+/// Reads a value that others may be changing.
+#[must_use]
+pub fn get(at: u64) -> u64 {
+    // SAFETY: the identity map reaches there; any bytes are a number.
+    unsafe { (at as *const u64).read_volatile() }
+}
+
+/// Writes a word that others read meanwhile.
+pub fn set(at: u64, value: u64) {
+    // SAFETY: the identity map reaches there, and the caller owns it.
+    unsafe { (at as *mut u64).write_volatile(value) };
+}
+
+/// Exclusive pages inside the kernel's own image, by address.
+#[repr(C, align(4096))]
+pub struct Pages<const COUNT: usize>(core::cell::UnsafeCell<[[u8; 4096]; COUNT]>);
+
+// SAFETY: the pages are reached only by address, with volatile accesses or by the hypervisor.
+unsafe impl<const COUNT: usize> Sync for Pages<COUNT> {}
+
+impl<const COUNT: usize> Pages<COUNT> {
+    /// Zeroed pages.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(core::cell::UnsafeCell::new([[0; 4096]; COUNT]))
+    }
+
+    /// Address of the first byte.
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.0.get() as u64
+    }
+}
+
+impl<const COUNT: usize> Default for Pages<COUNT> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
