@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# Runs in dom0: many stock Linux guests at once, each with a disk whose checksum it prints, then cycles of create and destroy.
+guests=20 cycles=200
+
+free_pages() { xl dmesg -c > /dev/null; xl debug-keys m; xl dmesg | sed -n 's/.*pages, \([0-9]*\) free.*/\1/p' | head -n 1; }
+same() { [ -n "$1" ] && [ "$1" = "$2" ]; }
+domains() { xl list | tail -n +3 | wc -l; }
+all_gone() { [ "$(domains)" -eq 0 ]; }
+
+make_disks() {
+    local n
+    for n in $(seq "$guests"); do
+        head -c 2097152 /dev/urandom > "/tmp/disk$n.img" || return 1
+        md5sum < "/tmp/disk$n.img" | cut -d' ' -f1 > "/tmp/md5-$n"
+        sed -e "s/^name = .*/name = \"many$n\"/" -e 's/^memory = .*/memory = 128/' -e 's/^vcpus = .*/vcpus = 1/' -e '/^vif/d' \
+            -e "s,/tmp/disk.img,/tmp/disk$n.img," /etc/xen/demo.cfg > "/tmp/many$n.cfg"
+    done
+}
+
+create_all() { local n; for n in $(seq "$guests"); do xl create -q "/tmp/many$n.cfg" || return 1; done; }
+
+check_all() {
+    local n bad=0
+    for n in $(seq "$guests"); do
+        grep -q "GUEST-DISK-MD5 $(cat "/tmp/md5-$n")" "/var/log/xen/console/guest-many$n.log" || { echo "guest $n: wrong or no checksum"; bad=1; }
+    done
+    return $bad
+}
+
+run_cycles() {
+    local n
+    for n in $(seq "$cycles"); do
+        xl create -q -p /tmp/many1.cfg && xl destroy many1 || { echo "cycle $n failed"; return 1; }
+        [ $((n % 20)) -ne 0 ] || echo "CYCLES $n"
+    done
+}
+
+start_toolstack
+step disks make_disks
+before=$(free_pages)
+echo "FREE-PAGES before $before"
+step all-created create_all
+xl list
+step all-finished wait_until 1800 all_gone
+step all-checksums check_all
+after=$(free_pages)
+echo "FREE-PAGES after $after"
+step all-pages-back same "$before" "$after"
+step all-cycles run_cycles
+last=$(free_pages)
+echo "FREE-PAGES after-cycles $last"
+step all-pages-back-after-cycles same "$before" "$last"
