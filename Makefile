@@ -1,5 +1,6 @@
 # make image     the hypervisor: target/xen-rs (for GRUB's multiboot2) and target/xen-rs.gz
 # make run       boots Debian's dom0 and a guest on it in an emulator; with a terminal ends in a dom0 shell
+# make bench     instructions of single operations, beside Debian's Xen on the same emulated machine
 # make test      every test; ends with `N passed, M failed`
 # make install   puts the hypervisor where Debian's GRUB configuration finds it [DESTDIR=]
 # make check     counts: unsafe code, file sizes, image size
@@ -12,7 +13,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := image
-.PHONY: image guests bare-guests run test install check deps debian clean
+.PHONY: image guests bare-guests run bench test install check deps debian clean
 
 bare := x86_64-unknown-none
 cargo_target := $(or $(CARGO_TARGET_DIR),target)
@@ -42,6 +43,10 @@ debian: deps
 run: debian $(if $(filter target/xen-rs,$(HYPERVISOR)),image)
 	@$(runner) run --image $(HYPERVISOR) $(if $(REFERENCE),--reference) $(if $(CPUS),--cpus $(CPUS)) \
 	    $(if $(LIMIT),--limit $(LIMIT)) $(if $(QEMU_ARGS),--qemu '$(QEMU_ARGS)')
+
+# XEN=FILE names another reference than Debian's hypervisor.
+bench: deps $(if $(filter target/xen-rs,$(HYPERVISOR)),image) guests
+	@tests/bench.sh $(HYPERVISOR)
 
 test:
 	@tests/all.sh

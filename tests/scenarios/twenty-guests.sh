@@ -17,7 +17,8 @@ make_disks() {
     done
 }
 
-create_all() { local n; for n in $(seq "$guests"); do xl create -q "/tmp/many$n.cfg" || return 1; done; }
+create_all() { local n; for n in $(seq "$guests"); do xl create -q -p "/tmp/many$n.cfg" || return 1; done; }
+start_all() { local n; for n in $(seq "$guests"); do xl unpause "many$n" || return 1; done; }
 
 check_all() {
     local n bad=0
@@ -41,6 +42,7 @@ before=$(free_pages)
 echo "FREE-PAGES before $before"
 step all-created create_all
 xl list
+step all-started start_all
 step all-finished wait_until 1800 all_gone
 step all-checksums check_all
 after=$(free_pages)

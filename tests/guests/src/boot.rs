@@ -7,7 +7,7 @@
 use core::arch::global_asm;
 use core::panic::PanicInfo;
 
-use xen_abi::hvm::start_info::{HvmMemmapTableEntry, HvmStartInfo, XEN_HVM_START_MAGIC_VALUE};
+use xen_abi::hvm::start_info::{HvmStartInfo, XEN_HVM_START_MAGIC_VALUE};
 
 use crate::{hypercall, print, println, vectors};
 
@@ -73,17 +73,6 @@ impl Start {
     #[must_use]
     pub fn is_dom0(&self) -> bool {
         self.info.flags & xen_abi::xen::SIF_INITDOMAIN != 0
-    }
-
-    /// The memory map; empty if there is none.
-    #[must_use]
-    pub fn memory_map(&self) -> &'static [HvmMemmapTableEntry] {
-        if self.info.version == 0 || self.info.memmap_paddr == 0 {
-            return &[];
-        }
-        let first = self.info.memmap_paddr as *const HvmMemmapTableEntry;
-        // SAFETY: the hypervisor put that many entries there, and nothing writes them.
-        unsafe { core::slice::from_raw_parts(first, self.info.memmap_entries as usize) }
     }
 }
 

@@ -191,7 +191,7 @@ pub fn touch(way: u64, at: u64, value: u64) -> Tried<()> {
 }
 
 /// Instructions that need a mode or a feature that a guest does not have, by number.
-pub const FORBIDDEN: u64 = 12;
+pub const FORBIDDEN: u64 = 11;
 
 /// Executes one of them.
 pub fn forbidden(which: u64, value: u64) -> Tried<()> {
@@ -206,7 +206,6 @@ pub fn forbidden(which: u64, value: u64) -> Tried<()> {
         7 => guarded!("rdpmc", in("ecx") value as u32, out("eax") _, out("edx") _),
         8 => guarded!("invlpga", in("rax") value, in("ecx") 0u32),
         9 => guarded!("wbinvd"),
-        10 => guarded!("invd"),
         _ => guarded!("rdtscp", out("eax") _, out("edx") _, out("ecx") _),
     };
     tried(outcome, ())
@@ -240,4 +239,9 @@ pub fn disable_interrupts() {
 pub fn two_thousand_instructions() {
     // SAFETY: counts down a register.
     unsafe { asm!("2: dec {0:e}", "jnz 2b", inout(reg) 1000u32 => _) };
+}
+
+/// Nothing, for a moment.
+pub fn spin() {
+    core::hint::spin_loop();
 }

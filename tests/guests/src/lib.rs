@@ -7,6 +7,7 @@
 
 pub mod boot;
 pub mod cpu;
+pub mod hostile;
 pub mod hypercall;
 pub mod local_apic;
 pub mod memory;

@@ -1,26 +1,45 @@
 //! Guest memory besides the kernel itself: where there is RAM, and single words in it.
 #![allow(unsafe_code, reason = "memory by address")]
 
-use xen_abi::hvm::start_info::XEN_HVM_MEMMAP_TYPE_RAM;
+use xen_abi::memory::{MemoryMap, XENMEM_MEMORY_MAP};
+use xen_abi::xen::HYPERVISOR_MEMORY_OP;
 
-use crate::Start;
 use crate::boot::image;
+use crate::hypercall;
+
+/// A range of the memory map as `XENMEM_memory_map` gives it: start, bytes, type.
+#[repr(C, packed)]
+#[derive(Copy, Clone, Default)]
+struct Range {
+    addr: u64,
+    size: u64,
+    kind: u32,
+}
 
 /// RAM of at least `bytes`, aligned to 2 MiB, below 4 GiB, that overlaps neither the kernel nor anything the hypervisor put beside it.
+///
+/// The map is asked for, because Xen's start information for dom0 has none.
 #[must_use]
-pub fn find_ram(start: &Start, bytes: u64) -> Option<u64> {
+pub fn find_ram(bytes: u64) -> Option<u64> {
     const LARGE: u64 = 2 << 20;
+    const RAM: u32 = 1;
+    let mut ranges = [Range::default(); 128];
+    let mut request = MemoryMap {
+        nr_entries: ranges.len() as u32,
+        buffer: ranges.as_mut_ptr() as u64,
+        ..MemoryMap::default()
+    };
+    if hypercall::with(HYPERVISOR_MEMORY_OP, XENMEM_MEMORY_MAP, &mut request) != 0 {
+        return None;
+    }
     // Start information and modules stand near the kernel.
     let from = image().1 + (16 << 20);
-    start
-        .memory_map()
-        .iter()
-        .filter(|range| range.kind == XEN_HVM_MEMMAP_TYPE_RAM)
-        .find_map(|range| {
-            let first = range.addr.max(from).next_multiple_of(LARGE);
-            let end = (range.addr + range.size).min(1 << 32);
-            (first + bytes <= end).then_some(first)
-        })
+    let filled = ranges.iter().take(request.nr_entries as usize);
+    filled.filter(|range| range.kind == RAM).find_map(|range| {
+        let first = range.addr.max(from).next_multiple_of(LARGE);
+        let end = (range.addr + range.size).min(1 << 32);
+        (first + bytes <= end).then_some(first)
+    })
 }
 
 /// Writes a value where the caller knows that there is memory to spare.
@@ -42,8 +61,8 @@ pub fn set(at: u64, value: u64) {
     unsafe { (at as *mut u64).write_volatile(value) };
 }
 
-/// Exclusive pages inside the kernel's own image, by address.
-#[repr(C, align(4096))]
+/// Exclusive pages inside the kernel's own image, by address. They start at a multiple of 64 KiB.
+#[repr(C, align(65536))]
 pub struct Pages<const COUNT: usize>(core::cell::UnsafeCell<[[u8; 4096]; COUNT]>);
 
 // SAFETY: the pages are reached only by address, with volatile accesses or by the hypervisor.

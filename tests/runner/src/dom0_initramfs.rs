@@ -52,11 +52,17 @@ pub fn prepare(debian: &Path, out: &Path) -> Result<Dom0Files, String> {
     Ok(Dom0Files { kernel, initramfs })
 }
 
-/// An archive that puts one scenario's script into dom0, to be appended to the initramfs.
-pub fn script_archive(script: &[u8]) -> Vec<u8> {
+/// An archive that puts one scenario's script and its guests' kernels into dom0, to be appended to the initramfs.
+pub fn scenario_archive(script: Option<&Path>, kernels: &[PathBuf]) -> Result<Vec<u8>, String> {
     let mut archive = Archive::default();
-    archive.file("scenario.sh", true, script);
-    archive.finish()
+    if let Some(path) = script {
+        archive.file("scenario.sh", true, &read(path)?);
+    }
+    for path in kernels {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        archive.file(&format!("guest/{name}"), false, &read(path)?);
+    }
+    Ok(archive.finish())
 }
 
 fn is_newer(made: &Path, inputs: &[PathBuf]) -> bool {

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub name: String,
     /// `kernel:`, see [`Dom0`].
     pub dom0: Dom0,
+    /// `domu: NAME`: bare kernels of `tests/guests` that dom0 finds as `/guest/NAME`.
+    pub domu_kernels: Vec<String>,
     /// dom0's script, where there is one.
     pub script: Option<PathBuf>,
     /// `cpus:` processors of the machine.
@@ -118,6 +120,7 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
     let mut scenario = Scenario {
         name: name.into(),
         dom0: Dom0::Missing,
+        domu_kernels: Vec::new(),
         script: None,
         cpus: 2,
         memory_mib: 3072,
@@ -158,6 +161,7 @@ fn set_machine(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), St
     match key {
         "about" | "expect" | "line" | "step" | "end" | "never" | "allow" | "same" => {}
         "kernel" => scenario.dom0 = kernel(value)?,
+        "domu" => scenario.domu_kernels.push(value.into()),
         "cpus" => scenario.cpus = number(value)?,
         "memory" => scenario.memory_mib = number(value)?,
         "dom0-memory" => scenario.dom0_memory_mib = number(value)?,

@@ -130,12 +130,13 @@ fn make_cd(
         Dom0::Debian => {
             dom0 = dom0_initramfs::prepare(&options.debian, Path::new("target/dom0"))?;
             let shell = if has_shell { "dom0.shell" } else { "" };
-            let mut parts = vec![Part::File(&dom0.initramfs)];
-            if let Some(path) = &scenario.script {
-                let script =
-                    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                parts.push(Part::Bytes(dom0_initramfs::script_archive(&script)));
-            }
+            let kernels: Vec<_> = scenario
+                .domu_kernels
+                .iter()
+                .map(|name| options.guests.join(name))
+                .collect();
+            let own = dom0_initramfs::scenario_archive(scenario.script.as_deref(), &kernels)?;
+            let parts = vec![Part::File(&dom0.initramfs), Part::Bytes(own)];
             let kernel = module(
                 Part::File(&dom0.kernel),
                 kernel_args(&format!("console=hvc0 {shell}")),

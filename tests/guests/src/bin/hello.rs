@@ -13,6 +13,28 @@ fn main(start: Start) -> ! {
         start.command_line()
     );
     println!("HELLO rdmsr of nothing: {:?}", cpu::read_msr(0x1234_5678));
+    for way in 0..cpu::TOUCHES {
+        let result = cpu::touch(way, guests::window::show(3, 0x3_1234_5678), 0x55);
+        println!("HELLO touch {way} of nothing: {result:?}");
+    }
+    for way in 0..cpu::TOUCHES {
+        let at = guests::window::show(3, 0x3_1234_5ffc);
+        let _ = guests::window::show(4, 1 << 50);
+        let result = cpu::touch(way, at, 0x55);
+        println!("HELLO touch {way} across the border of nothing: {result:?}");
+    }
+    for way in 0..cpu::TOUCHES {
+        let at = guests::window::show(3, (1 << 50) + 0xffc);
+        let _ = guests::window::show(4, 0x3_1234_5000);
+        let result = cpu::touch(way, at, 0x55);
+        println!("HELLO touch {way} across the border to nothing: {result:?}");
+    }
+    for which in 0..cpu::FORBIDDEN {
+        println!(
+            "HELLO forbidden {which}: {:?}",
+            cpu::forbidden(which, 0x100_0000)
+        );
+    }
     if start.has_word("two") {
         println!(
             "HELLO second vCPU started: {}",
