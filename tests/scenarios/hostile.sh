@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Runs in dom0: a hostile guest beside an ordinary one, which has to do its work as if it were alone.
 console=/var/log/xen/console/guest-demo.log
-hostile_words=${HOSTILE_WORDS:-seed=1 calls=1000000 stay}
+hostile_words=${HOSTILE_WORDS:-seed=1 calls=1000000}
 
 make_disk() { head -c 33554432 /dev/urandom > /tmp/disk.img; }
 has_domain() { xl list | grep -q "^$1 "; }
@@ -11,10 +11,10 @@ dom0_answers() { xl list && xl info > /dev/null && xl vcpu-list && has_domain Do
 free_memory() { xl info | sed -n 's/^free_memory *: //p'; }
 from_guest() { sed -n "s/^$1 \([0-9a-f]*\).*/\1/p" "$console" | head -n 1; }
 same() { [ -n "$1" ] && [ "$1" = "$2" ]; }
-# What the hypervisor printed for the guest; a guest that died has also had its say.
-hostile_done() { xl dmesg | grep -q HOSTILE-DONE || ! hostile_runs; }
-hostile_runs() { xl list | grep -q '^hostile .* [rb-][b-]----'; }
-last_words() { xl dmesg | grep -q HOSTILE-DONE; }
+# It powers off when all calls are made; a crash shows as `c`. Either way it stays to be looked at.
+hostile_runs() { xl list | grep -q '^hostile .* [r-][b-][p-]--[d-] '; }
+hostile_over() { ! hostile_runs; }
+hostile_done() { xl list | grep '^hostile ' && xl list | grep -q '^hostile .* ---s-- '; }
 
 cat > /tmp/hostile.cfg << C
 name = "hostile"
@@ -38,8 +38,8 @@ step create-hostile xl create /tmp/hostile.cfg
 step create-neighbour xl create /etc/xen/demo.cfg
 step neighbour-finished wait_until 600 neighbour_gone
 step dom0-answers dom0_answers
-wait_until 900 hostile_done
-step hostile-done last_words
+wait_until 900 hostile_over
+step hostile-done hostile_done
 step destroy-hostile xl destroy hostile
 step all-gone wait_until 30 all_gone
 sleep 3

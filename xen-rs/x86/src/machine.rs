@@ -1,7 +1,5 @@
 //! The machine as the core sees it, and the one hypervisor.
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use spin::Once;
 use xen_core::hal::{Clock, Machine};
 use xen_core::hypervisor::Hypervisor;
@@ -54,9 +52,6 @@ impl Machine for X86Machine {
     }
 
     fn arm_timer(&self, deadline_ns: u64) {
-        if this_cpu().armed_ns.swap(deadline_ns, Relaxed) == deadline_ns {
-            return;
-        }
         let delay = (deadline_ns != u64::MAX).then(|| deadline_ns.saturating_sub(time::now_ns()));
         local_apic::arm(delay, time::ticks_of_ns);
     }

@@ -431,7 +431,7 @@ static SHAPES: &[Shape] = &[
 /// Makes one call; the result tells whether it was accepted.
 pub fn make_one(random: &mut Random, me: u64) -> bool {
     match random.below(16) {
-        0..=3 => anything(random, me),
+        0..=3 => anything(random),
         4 => several(random),
         5 => scheduling(random),
         6 => stop_the_other(random, me),
@@ -447,7 +447,7 @@ const fn is_special(number: u32) -> bool {
 }
 
 /// Any number with any arguments.
-fn anything(random: &mut Random, me: u64) -> bool {
+fn anything(random: &mut Random) -> bool {
     let number = match random.below(8) {
         0 => random.next(),
         _ => random.below(64),
@@ -470,7 +470,14 @@ fn anything(random: &mut Random, me: u64) -> bool {
     if number as u32 == abi::HYPERVISOR_CONSOLE_IO {
         args[1] = random.below(64);
     }
-    let _ = me;
+    // Longer batches would have their results written over the kernel.
+    if number as u32 == abi::HYPERVISOR_GRANT_TABLE_OP {
+        args[2] = random.pick(&[0, 1, 2, 64, 129]);
+    }
+    // Some parameters crash a guest that gives them a bad value; the shape of the call knows which.
+    if number as u32 == abi::HYPERVISOR_HVM_OP && args[0] as u32 == hvm_op::HVMOP_SET_PARAM {
+        args[0] = hvm_op::HVMOP_GET_PARAM.into();
+    }
     hypercall::raw(number, args) >= 0
 }
 
@@ -495,6 +502,10 @@ fn gives_times(shape: &Shape) -> bool {
     shape.number == abi::HYPERVISOR_VCPU_OP && shape.op == vcpu::VCPUOP_GET_RUNSTATE_INFO
 }
 
+fn sets_parameter(shape: &Shape) -> bool {
+    shape.number == abi::HYPERVISOR_HVM_OP && shape.op == hvm_op::HVMOP_SET_PARAM
+}
+
 fn nearly_right(random: &mut Random, me: u64) -> bool {
     let shape = &SHAPES[random.below(SHAPES.len() as u64) as usize];
     let page = values::SHARED.address() + random.below(values::ARGUMENT_PAGES as u64) * 4096;
@@ -507,6 +518,32 @@ fn nearly_right(random: &mut Random, me: u64) -> bool {
     // Times among the arguments would be pointers to anything.
     let at = if gives_times(shape) {
         values::victims() << 12
+    } else if sets_parameter(shape) {
+        let at = PRIVATE.address() + 1536;
+        fill(random, at, shape);
+        // Any but those of the virtual 8086 TSS, by which a guest crashes itself.
+        let index = random.pick(&[
+            0,
+            0,
+            1,
+            2,
+            5,
+            6,
+            9,
+            10,
+            12,
+            13,
+            17,
+            18,
+            31,
+            34,
+            36,
+            38,
+            39,
+            1 << 31,
+        ]);
+        memory::put(at + 4, index as u32);
+        at
     } else {
         at
     };
@@ -541,10 +578,12 @@ fn several(random: &mut Random) -> bool {
     for index in 0..count {
         let at = PRIVATE.address() + index * 64;
         memory::set(at, random.pick(&NUMBERS).into());
-        memory::set(at + 16, random.below(32));
+        memory::set(at + 16, 1 + random.below(32));
         for word in 3..8 {
             memory::set(at + word * 8, values::pointer(random));
         }
+        // The number of elements, where there is one.
+        memory::set(at + 32, random.below(64));
     }
     let count = random.pick(&[count, count, count, 0, 1 << 33]);
     hypercall::raw(

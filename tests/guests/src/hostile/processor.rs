@@ -94,8 +94,8 @@ fn control_register(random: &mut Random) -> bool {
     let value = match number {
         // The tables must stay where they are.
         3 => old ^ random.pick(&[8, 0x10, 0xfff]),
-        // All but PG and PE, which QEMU lets go even in 64-bit mode.
-        0 => old ^ (random.next() & 0x7fff_fffe),
+        // All but PG and PE, which QEMU lets go even in 64-bit mode, and NW, which it takes without CD and then refuses at VMRUN.
+        0 => old ^ (random.next() & 0x5fff_fffe),
         // Reserved bits make QEMU leave the guest as after a bad VMRUN; PAE goes as PG does.
         4 => old ^ random.pick(&CR4_BITS) ^ random.pick(&CR4_BITS),
         _ => old ^ 1 << random.below(64),

@@ -17,9 +17,6 @@ use super::instructions::rsp;
 /// Size and alignment of every CPU's stack, and of each exception stack.
 pub const STACK_SIZE: u64 = 32768;
 
-/// No deadline is ever this.
-pub const TIMER_FIRED: u64 = u64::MAX - 1;
-
 /// State of one CPU that others may look at.
 pub struct PerCpu {
     /// Dense number.
@@ -34,8 +31,6 @@ pub struct PerCpu {
     pub exits: AtomicU64,
     /// What each vector of this CPU is for: an [`crate::interrupts::Source`] as a word.
     pub vectors: [AtomicU32; 256],
-    /// Deadline that the timer is armed for; [`TIMER_FIRED`] when it must be armed anew.
-    pub armed_ns: AtomicU64,
     /// Host state-save area and host VMCB, or zero before virtualisation is on.
     pub host_vmcb: AtomicU64,
     /// Domain whose guest code ran here last, `u32::MAX` for none.
@@ -59,7 +54,6 @@ impl PerCpu {
             nested_root: AtomicU64::new(0),
             exits: AtomicU64::new(0),
             vectors: [const { AtomicU32::new(0) }; 256],
-            armed_ns: AtomicU64::new(TIMER_FIRED),
             host_vmcb: AtomicU64::new(0),
             next_asid: AtomicU64::new(1),
             flush_pending: AtomicBool::new(true),

@@ -34,9 +34,6 @@ const TIMER_DIVIDE: u64 = 0x3e0;
 const TASK_PRIORITY: u64 = 0x80;
 const MASKED: u32 = 1 << 16;
 const TSC_DEADLINE_MODE: u32 = 2 << 17;
-const PERIODIC_MODE: u32 = 1 << 17;
-/// Longest time between two ticks on an emulated machine.
-const EMULATED_TICK_NS: u64 = 10_000_000;
 const DELIVERY_PENDING: u32 = 1 << 12;
 const APIC_ENABLE: u64 = 1 << 11;
 const X2APIC_ENABLE: u64 = 1 << 10;
@@ -79,18 +76,6 @@ pub fn repeat_requests() {
     }
 }
 
-/// One shot or by deadline; periodic where [`repeat_requests`] is needed, because a CPU that runs guest code when a request is forgotten does
-/// not come to repeat it, and the next tick does.
-fn timer_mode() -> u32 {
-    if DEADLINE_MODE.load(Relaxed) {
-        TSC_DEADLINE_MODE
-    } else if EMULATED.load(Relaxed) {
-        PERIODIC_MODE
-    } else {
-        0
-    }
-}
-
 /// Chooses the mode on the boot CPU, which decides for all.
 pub fn detect() {
     let features = cpuid(1, 0).ecx;
@@ -118,7 +103,12 @@ pub fn enable() {
     write(LVT_LINT1, MASKED);
     write(LVT_ERROR, MASKED);
     write(TIMER_DIVIDE, DIVIDE_BY_1);
-    write(LVT_TIMER, timer_mode() | u32::from(TIMER_VECTOR));
+    let mode = if DEADLINE_MODE.load(Relaxed) {
+        TSC_DEADLINE_MODE
+    } else {
+        0
+    };
+    write(LVT_TIMER, mode | u32::from(TIMER_VECTOR));
     write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
 }
 
@@ -175,7 +165,7 @@ pub fn calibrate_timer(wait: impl FnOnce(), wait_ms: u32) {
     let ticks = u32::MAX - read(TIMER_CURRENT);
     write(TIMER_INITIAL, 0);
     TICKS_PER_MS.store((ticks / wait_ms).max(1), Relaxed);
-    write(LVT_TIMER, timer_mode() | u32::from(TIMER_VECTOR));
+    write(LVT_TIMER, u32::from(TIMER_VECTOR));
     info!("Local APIC timer: {} kHz", ticks / wait_ms);
 }
 
@@ -186,18 +176,11 @@ pub fn arm(delay_ns: Option<u64>, tsc_of_delay: impl FnOnce(u64) -> u64) {
         wrmsr(IA32_TSC_DEADLINE, deadline);
         return;
     }
-    let ticks_of = |ns: u64| u128::from(ns) * u128::from(TICKS_PER_MS.load(Relaxed)) / 1_000_000;
-    let longest = if EMULATED.load(Relaxed) {
-        ticks_of(EMULATED_TICK_NS)
-    } else {
-        u128::from(u32::MAX)
-    };
-    let ticks = match delay_ns {
+    let ticks = delay_ns.map_or(0, |ns| {
+        let ticks = u128::from(ns) * u128::from(TICKS_PER_MS.load(Relaxed)) / 1_000_000;
         // The counter is 32 bits wide: a far deadline is approached in steps.
-        Some(ns) => ticks_of(ns).clamp(1, longest) as u32,
-        None if EMULATED.load(Relaxed) => longest as u32,
-        None => 0,
-    };
+        ticks.clamp(1, u128::from(u32::MAX)) as u32
+    });
     write(TIMER_INITIAL, ticks);
 }
 

@@ -259,6 +259,8 @@ pub mod exit {
     pub const NPF: u64 = 0x400;
     /// The control block is not valid.
     pub const INVALID: u64 = u64::MAX;
+    /// The same, from processors that write 32 bits.
+    pub const INVALID_32: u64 = 0xffff_ffff;
 }
 
 /// Bits of [`Vmcb::virtual_interrupt`].

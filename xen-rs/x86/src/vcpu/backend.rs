@@ -1,6 +1,6 @@
 //! The seam between common vCPU code and a vendor's virtualisation hardware.
 
-use x86_emu::{Segment, SegmentName};
+use x86_emu::{Expected, Segment, SegmentName};
 
 use crate::guest_paging::PagingState;
 
@@ -17,8 +17,8 @@ pub enum Exit {
     Cpuid,
     /// HLT.
     Halt,
-    /// WBINVD, INVD.
-    CacheFlush,
+    /// WBINVD or INVD.
+    CacheFlush(Expected),
     /// RDMSR.
     ReadMsr,
     /// WRMSR.

@@ -34,7 +34,7 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         } => port::handle(running, port, size, write, next_rip),
         Exit::Halt => running.with_length(Expected::Hlt, Running::halt),
         Exit::Xsetbv => running.with_length(Expected::Xsetbv, Running::xsetbv),
-        Exit::CacheFlush => running.with_length(Expected::Wbinvd, Running::cache_flush),
+        Exit::CacheFlush(which) => running.with_length(which, Running::cache_flush),
         Exit::Rdtscp => running.with_length(Expected::Rdtscp, Running::rdtscp),
         Exit::Rdpmc => running.fault(GENERAL_PROTECTION, Some(0)),
         Exit::Undefined => running.fault(UNDEFINED, None),

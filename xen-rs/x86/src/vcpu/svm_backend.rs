@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use x86_emu::{Segment, SegmentAttributes, SegmentName};
+use x86_emu::{Expected, Segment, SegmentAttributes, SegmentName};
 use xen_core::domain::Domain;
 
 use super::backend::{Backend, Event, Exit};
@@ -308,7 +308,8 @@ impl Backend for Svm {
             exit::VINTR => Exit::Window,
             exit::CPUID => Exit::Cpuid,
             exit::HLT => Exit::Halt,
-            exit::INVD | exit::WBINVD => Exit::CacheFlush,
+            exit::INVD => Exit::CacheFlush(Expected::Invd),
+            exit::WBINVD => Exit::CacheFlush(Expected::Wbinvd),
             exit::MSR if v.exit_info1 == 0 => Exit::ReadMsr,
             exit::MSR => Exit::WriteMsr,
             exit::IOIO => port_exit(v),
@@ -330,7 +331,8 @@ impl Backend for Svm {
             exit::DEBUG => Exit::Exception(1),
             exit::ALIGNMENT_CHECK => Exit::Exception(17),
             exit::MACHINE_CHECK => Exit::Exception(18),
-            exit::INVALID => Exit::Invalid,
+            // Emulated processors report it in 32 bits.
+            exit::INVALID | exit::INVALID_32 => Exit::Invalid,
             code => Exit::Unknown(code),
         }
     }
