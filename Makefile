@@ -13,6 +13,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := image
+# Where rustup puts cargo, for a machine on which `make deps` has just installed it.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 .PHONY: image guests bare-guests run bench test install check deps debian clean
 
 bare := x86_64-unknown-none

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need, or says which are missing when it may not install them.
+# Installs the Debian packages that building and testing need, and Rust, or says which are missing when it may not install them.
 # Looks only at the package status when everything is there.
 set -euo pipefail
 
@@ -17,9 +17,12 @@ for package in "${packages[@]}"; do
     [ "$status" = "install ok installed" ] || missing+=("$package")
 done
 
+# A machine without Rust gets rustup: from Debian where it is packaged (13 and later), else with its own installer.
+export PATH="$PATH:$HOME/.cargo/bin"
+rust=present
 if ! command -v cargo > /dev/null; then
-    echo "deps.sh: cargo is missing: install Rust with rustup (https://rustup.rs)" >&2
-    exit 1
+    rust=missing
+    missing+=(rustup)
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -33,4 +36,12 @@ else
 fi
 echo "deps.sh: installing ${missing[*]}"
 "${as_root[@]}" apt-get -q update
+if [ "$rust" = missing ] && ! apt-cache show rustup > /dev/null 2>&1; then
+    missing=("${missing[@]/#rustup/curl}")
+    rust=installer
+fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}"
+case $rust in
+    missing) rustup default stable ;;
+    installer) curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component rustfmt,clippy ;;
+esac
