@@ -17,7 +17,7 @@ make_disks() {
     done
 }
 
-create_all() { local n; for n in $(seq "$guests"); do xl create -q -p "/tmp/many$n.cfg" || return 1; done; }
+create_all() { local n; for n in $(seq "$guests"); do xl create -q -p "/tmp/many$n.cfg" && echo "CREATED $n $(uptime_seconds)" || return 1; done; }
 start_all() { local n; for n in $(seq "$guests"); do xl unpause "many$n" || return 1; done; }
 
 check_all() {
@@ -32,7 +32,7 @@ run_cycles() {
     local n
     for n in $(seq "$cycles"); do
         xl create -q -p /tmp/many1.cfg && xl destroy many1 || { echo "cycle $n failed"; return 1; }
-        [ $((n % 20)) -ne 0 ] || echo "CYCLES $n"
+        [ $((n % 20)) -ne 0 ] || echo "CYCLES $n $(uptime_seconds)"
     done
 }
 
