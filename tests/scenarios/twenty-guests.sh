@@ -28,10 +28,13 @@ check_all() {
     return $bad
 }
 
+# Every tenth time with a disk, whose hotplug scripts take most of the time; else with the console only.
 run_cycles() {
-    local n
+    local n config
+    sed -e '/^disk/d' /tmp/many1.cfg > /tmp/plain.cfg
     for n in $(seq "$cycles"); do
-        xl create -q -p /tmp/many1.cfg && xl destroy many1 || { echo "cycle $n failed"; return 1; }
+        [ $((n % 10)) -eq 0 ] && config=many1 || config=plain
+        xl create -q -p "/tmp/$config.cfg" && xl destroy many1 || { echo "cycle $n failed"; return 1; }
         [ $((n % 20)) -ne 0 ] || echo "CYCLES $n $(uptime_seconds)"
     done
 }

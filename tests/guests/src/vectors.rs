@@ -72,6 +72,13 @@ pub fn load() {
     unsafe { asm!("lidt [{}]", in(reg) &raw const table) };
 }
 
+/// Raises an exception for which no table exists: the processor shuts down.
+pub fn triple_fault() -> ! {
+    let table = Table { limit: 0, base: 0 };
+    // SAFETY: nothing runs after it.
+    unsafe { asm!("lidt [{}]", "ud2", in(reg) &raw const table, options(noreturn)) }
+}
+
 /// Calls `handler` with the vector of each interrupt, which the handler has to acknowledge.
 pub fn on_interrupt(handler: fn(u8)) {
     HANDLER.store(handler as *mut (), Ordering::Relaxed);
