@@ -164,9 +164,8 @@ fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
     tables::load(record);
     disable_pic();
     local_apic::enable();
-    time::calibrate(firmware, |wait| {
-        local_apic::calibrate_timer(wait, time::CALIBRATION_MS)
-    });
+    time::calibrate(firmware);
+    local_apic::calibrate_timer();
     io_apic::init(&firmware.io_apics);
     record
 }

@@ -10,8 +10,8 @@ use crate::boot::acpi_tables::Firmware;
 use crate::boot::address_space::map_mmio;
 use crate::cpu::instructions::{port_in, port_out, rdtsc};
 
-/// How long the calibration takes.
-pub const CALIBRATION_MS: u32 = 50;
+/// How often a counter is read to find the one reading that nothing interrupted.
+const READINGS: u32 = 8;
 const PM_TIMER_HZ: u64 = 3_579_545;
 const PIT_HZ: u64 = 1_193_182;
 const FEMTOSECONDS: u64 = 1_000_000_000_000_000;
@@ -51,10 +51,11 @@ impl Reference {
                 };
             }
         }
-        match firmware.pm_timer {
-            Some((port, wide)) => Self::PmTimer { port, wide },
-            None => Self::Pit,
+        if let Some((port, wide)) = firmware.pm_timer {
+            return Self::PmTimer { port, wide };
         }
+        pit_start();
+        Self::Pit
     }
 
     fn name(&self) -> &'static str {
@@ -65,27 +66,30 @@ impl Reference {
         }
     }
 
-    /// Waits for about `ms` and returns the time that really passed in ns.
-    fn wait(&self, ms: u32) -> u64 {
-        let (hz_numerator, mask): (u64, u64) = match self {
-            Self::Hpet {
-                period_fs, wide, ..
-            } => (
-                FEMTOSECONDS / period_fs,
-                if *wide { u64::MAX } else { 0xffff_ffff },
-            ),
-            Self::PmTimer { wide, .. } => {
-                (PM_TIMER_HZ, if *wide { 0xffff_ffff } else { 0xff_ffff })
-            }
-            Self::Pit => return pit_wait(ms),
-        };
-        let start = self.count();
-        let goal = hz_numerator * u64::from(ms) / 1000;
-        loop {
-            let passed = self.count().wrapping_sub(start) & mask;
-            if passed >= goal {
-                return (u128::from(passed) * 1_000_000_000 / u128::from(hz_numerator)) as u64;
-            }
+    /// Steps per second.
+    const fn hz(&self) -> u64 {
+        match self {
+            Self::Hpet { period_fs, .. } => FEMTOSECONDS / *period_fs,
+            Self::PmTimer { .. } => PM_TIMER_HZ,
+            Self::Pit => PIT_HZ,
+        }
+    }
+
+    /// The counter's highest value.
+    const fn mask(&self) -> u64 {
+        match self {
+            Self::Hpet { wide: true, .. } => u64::MAX,
+            Self::Hpet { .. } | Self::PmTimer { wide: true, .. } => 0xffff_ffff,
+            Self::PmTimer { .. } => 0xff_ffff,
+            Self::Pit => 0xffff,
+        }
+    }
+
+    /// How long to measure: long against the time that one reading takes, and short enough for the counter not to come round.
+    const fn interval_ms(&self) -> u64 {
+        match self {
+            Self::Pit => 20,
+            Self::Hpet { .. } | Self::PmTimer { .. } => 50,
         }
     }
 
@@ -95,41 +99,92 @@ impl Reference {
                 registers, wide, ..
             } => registers.read(0xf0, if *wide { 8 } else { 4 }),
             Self::PmTimer { port, .. } => u64::from(port_in(*port, 4)),
-            Self::Pit => 0,
+            Self::Pit => pit_count(),
         }
     }
+
+    fn moment(&self) -> Moment {
+        closest_reading(rdtsc, || self.count())
+    }
 }
 
-/// Channel 2 of the PIT, one shot, gated by port 0x61 (Intel 8254 datasheet, mode 0).
-fn pit_wait(ms: u32) -> u64 {
-    let count = (PIT_HZ * u64::from(ms) / 1000).min(0xffff) as u32;
+/// Values that two counters had at the same time.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Time stamp counter.
+    pub tsc: u64,
+    /// The other one.
+    pub count: u64,
+}
+
+/// Reads `count` between two readings of `tsc`, several times, and takes the one with the least time in between: a firmware's or a host's
+/// interruption in the middle of one reading then does no harm.
+pub fn closest_reading(tsc: impl Fn() -> u64, count: impl Fn() -> u64) -> Moment {
+    let mut best = Moment { tsc: 0, count: 0 };
+    let mut least = u64::MAX;
+    for _ in 0..READINGS {
+        let before = tsc();
+        let count = count();
+        let taken = tsc().wrapping_sub(before);
+        if taken < least {
+            least = taken;
+            best = Moment {
+                tsc: before + taken / 2,
+                count,
+            };
+        }
+    }
+    best
+}
+
+/// Starts channel 2 of the PIT, counting down from 0xffff again and again, gated by port 0x61 (Intel 8254 datasheet, mode 2).
+fn pit_start() {
     port_out(0x61, 1, (port_in(0x61, 1) & !2) | 1);
-    port_out(0x43, 1, 0xb0);
-    port_out(0x42, 1, count & 0xff);
-    port_out(0x42, 1, count >> 8);
-    while port_in(0x61, 1) & 0x20 == 0 {
+    port_out(0x43, 1, 0xb4);
+    port_out(0x42, 1, 0);
+    port_out(0x42, 1, 0);
+}
+
+/// How far channel 2 has counted.
+fn pit_count() -> u64 {
+    port_out(0x43, 1, 0x80);
+    let low = port_in(0x42, 1) & 0xff;
+    let high = port_in(0x42, 1) & 0xff;
+    u64::from(0xffff - (high << 8 | low))
+}
+
+/// Kilohertz of the TSC from two moments of a counter of `hz`.
+fn khz_between(start: Moment, end: Moment, mask: u64, hz: u64) -> u64 {
+    let steps = end.count.wrapping_sub(start.count) & mask;
+    let ticks = u128::from(end.tsc.saturating_sub(start.tsc));
+    (ticks * u128::from(hz) / (u128::from(steps.max(1)) * 1000)) as u64
+}
+
+/// Calibrates the TSC and starts system time at 0.
+pub fn calibrate(firmware: &Firmware) {
+    let reference = Reference::choose(firmware);
+    let (hz, mask) = (reference.hz(), reference.mask());
+    let start = reference.moment();
+    let goal = hz * reference.interval_ms() / 1000;
+    while reference.count().wrapping_sub(start.count) & mask < goal {
         core::hint::spin_loop();
     }
-    u64::from(count) * 1_000_000_000 / PIT_HZ
-}
-
-/// Calibrates the TSC and starts system time at 0. `alongside` runs its own measurement over the same interval.
-pub fn calibrate(firmware: &Firmware, alongside: impl FnOnce(&dyn Fn())) {
-    let reference = Reference::choose(firmware);
-    let before = rdtsc();
-    let ns = reference.wait(CALIBRATION_MS);
-    let ticks = rdtsc() - before;
-    let khz = (u128::from(ticks) * 1_000_000 / u128::from(ns.max(1))) as u64;
+    let khz = khz_between(start, reference.moment(), mask, hz);
     let (mul, shift) = scale(khz);
     KHZ.store(khz, Relaxed);
     MUL.store(mul, Relaxed);
     SHIFT.store(shift, Relaxed);
     info!("Platform timer is {}", reference.name());
     info!("Detected {}.{:03} MHz processor.", khz / 1000, khz % 1000);
-    alongside(&|| {
-        reference.wait(CALIBRATION_MS);
-    });
     START_TSC.store(rdtsc(), Relaxed);
+}
+
+/// Waits for at least `ms` by the calibrated TSC.
+pub fn wait_ms(ms: u64) {
+    let end = rdtsc().saturating_add(ticks_of_ns(ms * 1_000_000));
+    while rdtsc() < end {
+        core::hint::spin_loop();
+    }
 }
 
 /// The factor and shift of `vcpu_time_info` for a counter of `khz`: ns = (ticks << shift) * mul >> 32, mul with its top bit set.
@@ -263,5 +318,38 @@ mod tests {
             let ns = (shifted * u128::from(mul)) >> 32;
             assert!((999_999_000..=1_000_000_000).contains(&ns), "{khz}: {ns}");
         }
+    }
+
+    #[test]
+    fn an_interrupted_reading_is_not_the_one_that_counts() {
+        let time = core::cell::Cell::new(1000u64);
+        let readings = core::cell::Cell::new(0);
+        let tsc = || {
+            time.set(time.get() + 10);
+            time.get()
+        };
+        let count = || {
+            readings.set(readings.get() + 1);
+            // All but the fifth are interrupted for long after the counter was read.
+            let now = time.get();
+            time.set(now + if readings.get() == 5 { 0 } else { 1_000_000 });
+            now
+        };
+        let moment = closest_reading(tsc, count);
+        assert!(moment.tsc.abs_diff(moment.count) <= 10, "{moment:?}");
+    }
+
+    #[test]
+    fn frequency_comes_from_two_moments_even_if_the_counter_comes_round() {
+        let start = Moment {
+            tsc: 5_000,
+            count: 0xff_0000,
+        };
+        let end = Moment {
+            tsc: 5_000 + 100_000_000,
+            count: (0xff_0000 + PM_TIMER_HZ / 20) & 0xff_ffff,
+        };
+        let khz = khz_between(start, end, 0xff_ffff, PM_TIMER_HZ);
+        assert!(khz.abs_diff(2_000_000) < 100, "{khz}");
     }
 }

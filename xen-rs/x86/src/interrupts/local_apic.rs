@@ -11,6 +11,7 @@ use xen_core::info;
 use crate::boot::address_space::map_mmio;
 use crate::cpu::instructions::{cpuid, rdmsr, rdtsc, wrmsr};
 use crate::direct_map::Registers;
+use crate::time;
 
 /// "Look at your pending work".
 pub const KICK_VECTOR: u8 = 0xfb;
@@ -38,6 +39,8 @@ const DELIVERY_PENDING: u32 = 1 << 12;
 const APIC_ENABLE: u64 = 1 << 11;
 const X2APIC_ENABLE: u64 = 1 << 10;
 const DIVIDE_BY_1: u32 = 0xb;
+/// How long the timer is measured.
+const CALIBRATION_MS: u64 = 50;
 const X2APIC_FEATURE: u32 = 1 << 21;
 const TSC_DEADLINE_FEATURE: u32 = 1 << 24;
 const HYPERVISOR_FEATURE: u32 = 1 << 31;
@@ -67,9 +70,9 @@ fn write(register: u64, value: u32) {
 
 /// Makes the APIC look at its pending interrupts again; nothing on real machines.
 ///
-/// QEMU's emulated AMD-V changes a CPU's set of pending interrupt requests on VMRUN and #VMEXIT without its lock, so that a request that
-/// arrives at that moment is forgotten although the APIC still holds the interrupt (seen with QEMU 7.2: a CPU asleep with bits set in IRR).
-/// Writing the task priority repeats the request.
+/// QEMU's emulated VMRUN, when the guest state asks for a virtual interrupt, changes the CPU's set of pending requests without the lock
+/// that protects it (7.2: `target/i386/tcg/sysemu/svm_helper.c`), so that a request that arrives at that moment is forgotten although the
+/// APIC still holds the interrupt: seen as a CPU asleep with bits set in IRR. Writing the task priority repeats the request.
 pub fn repeat_requests() {
     if EMULATED.load(Relaxed) {
         write(TASK_PRIORITY, 0);
@@ -154,19 +157,23 @@ pub fn send_startup(apic_id: u32, page: u8) {
     command(apic_id, 0x4600 | u32::from(page));
 }
 
-/// Measures the timer against `wait_ms`, which takes that many milliseconds.
-pub fn calibrate_timer(wait: impl FnOnce(), wait_ms: u32) {
+/// Measures the timer against the calibrated TSC. It counts down from the top for the longest time there is, so it cannot fire meanwhile.
+pub fn calibrate_timer() {
     if DEADLINE_MODE.load(Relaxed) {
         return;
     }
     write(LVT_TIMER, MASKED | u32::from(TIMER_VECTOR));
     write(TIMER_INITIAL, u32::MAX);
-    wait();
-    let ticks = u32::MAX - read(TIMER_CURRENT);
+    let moment = || time::closest_reading(rdtsc, || u64::from(u32::MAX - read(TIMER_CURRENT)));
+    let start = moment();
+    time::wait_ms(CALIBRATION_MS);
+    let end = moment();
     write(TIMER_INITIAL, 0);
-    TICKS_PER_MS.store((ticks / wait_ms).max(1), Relaxed);
+    let ns = time::ns_of_ticks(end.tsc.saturating_sub(start.tsc)).max(1);
+    let khz = u128::from(end.count.wrapping_sub(start.count)) * 1_000_000 / u128::from(ns);
+    TICKS_PER_MS.store(u32::try_from(khz).unwrap_or(u32::MAX).max(1), Relaxed);
     write(LVT_TIMER, u32::from(TIMER_VECTOR));
-    info!("Local APIC timer: {} kHz", ticks / wait_ms);
+    info!("Local APIC timer: {khz} kHz");
 }
 
 /// Fires the timer after `delay_ns`, or never for `None`. `tsc_of_delay` converts for CPUs with a deadline timer.
