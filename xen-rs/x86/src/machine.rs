@@ -1,5 +1,7 @@
 //! The machine as the core sees it, and the one hypervisor.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use spin::Once;
 use xen_core::hal::{Clock, Machine};
 use xen_core::hypervisor::Hypervisor;
@@ -51,7 +53,13 @@ impl Machine for X86Machine {
         }
     }
 
+    // Nearly every VM entry asks for the time that is set already, and the timer's register is slow on any machine.
     fn arm_timer(&self, deadline_ns: u64) {
+        let armed = &this_cpu().timer_armed_ns;
+        if armed.load(Relaxed) == deadline_ns {
+            return;
+        }
+        armed.store(deadline_ns, Relaxed);
         let delay = (deadline_ns != u64::MAX).then(|| deadline_ns.saturating_sub(time::now_ns()));
         local_apic::arm(delay, time::ticks_of_ns);
     }

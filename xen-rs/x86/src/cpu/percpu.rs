@@ -41,7 +41,12 @@ pub struct PerCpu {
     pub flush_pending: AtomicBool,
     /// Counts how often they ran out.
     pub asid_generation: AtomicU64,
+    /// System time in ns for which the timer stands, [`NOT_ARMED`] once it has fired.
+    pub timer_armed_ns: AtomicU64,
 }
+
+/// The timer has fired, or was never set.
+pub const NOT_ARMED: u64 = 0;
 
 impl PerCpu {
     /// The record of a CPU that has not started.
@@ -59,6 +64,7 @@ impl PerCpu {
             flush_pending: AtomicBool::new(true),
             last_domain: AtomicU32::new(u32::MAX),
             asid_generation: AtomicU64::new(1),
+            timer_armed_ns: AtomicU64::new(NOT_ARMED),
         }
     }
 }

@@ -7,7 +7,7 @@ use spin::Once;
 
 use super::{Source, local_apic};
 use crate::cpu::instructions;
-use crate::cpu::percpu::this_cpu;
+use crate::cpu::percpu::{NOT_ARMED, this_cpu};
 use crate::cpu::tables::TrapFrame;
 
 const NMI: u64 = 2;
@@ -40,7 +40,9 @@ fn interrupt(vector: u8) {
     match vector {
         local_apic::SPURIOUS_VECTOR => return,
         // The per-CPU loop looks at timers and pending work on its own after every interrupt.
-        local_apic::TIMER_VECTOR | local_apic::KICK_VECTOR => {}
+        // The timer may be early by a rounding, so the same time can be asked for once more.
+        local_apic::TIMER_VECTOR => this_cpu().timer_armed_ns.store(NOT_ARMED, Relaxed),
+        local_apic::KICK_VECTOR => {}
         _ => {
             let source = Source::from_word(this_cpu().vectors[usize::from(vector)].load(Relaxed));
             if let (Some(handler), true) = (DEVICE_HANDLER.get(), source != Source::None) {

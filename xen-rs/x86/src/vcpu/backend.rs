@@ -133,6 +133,9 @@ pub trait Backend {
     fn interrupted_event(&self) -> Option<Event>;
     /// Asks for [`Exit::Window`] when the guest could take an interrupt.
     fn request_window(&mut self, wanted: bool);
+
+    /// Whether the window is asked for.
+    fn window_requested(&self) -> bool;
     /// Address after the instruction that the last exit intercepted, if the hardware says.
     fn next_rip(&self) -> Option<u64>;
     /// Bytes at RIP, if the hardware gives them.

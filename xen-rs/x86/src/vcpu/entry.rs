@@ -172,7 +172,6 @@ impl Running<'_> {
             self.keep_injection();
             return false;
         }
-        local_apic::repeat_requests();
         let priority = self.state.vlapic.cr8();
         self.state.hw.set_task_priority(priority);
         if cpu.flush_pending.swap(false, SeqCst) {
@@ -182,6 +181,9 @@ impl Running<'_> {
         // SAFETY: the block was built by `Svm::new` over live tables and maps; this CPU's host state was saved when SVM was switched on.
         unsafe { enter::run(&mut self.state.hw.vmcb, &mut self.state.registers, host) };
         self.state.hw.vmcb.tlb_control = 0;
+        if self.state.hw.window_requested() {
+            local_apic::repeat_requests();
+        }
         let after = self.state.hw.task_priority();
         if after != priority {
             self.state.vlapic.set_cr8(after);

@@ -291,6 +291,10 @@ impl Backend for Svm {
         }
     }
 
+    fn window_requested(&self) -> bool {
+        self.vmcb.intercepts[0] & intercept::VINTR != 0
+    }
+
     fn next_rip(&self) -> Option<u64> {
         (NEXT_RIP.load(Relaxed) && self.vmcb.next_rip != 0).then_some(self.vmcb.next_rip)
     }
