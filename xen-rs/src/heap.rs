@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use talc::TalcLock;
 use talc::source::Manual;
 use xen_core::ids::Mfn;
-use xen_core::memory::allocator::MAX_ORDER;
+use xen_core::memory::allocator::{MAX_ORDER, Purpose};
+use xen_core::memory::remains::Remains;
 use xen_x86::direct_map::BASE;
 use xen_x86::dom0::PhysRange;
 use xen_x86::machine::try_hv;
@@ -66,11 +67,15 @@ fn take_frames(order: u32, pages: u64) -> *mut u8 {
     let Some(hv) = try_hv().filter(|_| order <= MAX_ORDER) else {
         return ptr::null_mut();
     };
-    let mut frames = hv.frames.lock();
-    let Some(first) = frames.allocate(order) else {
+    let Some(block) = hv.take_block(order, Purpose::Private) else {
         return ptr::null_mut();
     };
-    frames.add_range(Mfn(first.0 + pages), Mfn(first.0 + (1 << order)));
+    let first = block.unscrubbed();
+    hv.frames.lock().free_range(
+        Mfn(first.0 + pages),
+        Mfn(first.0 + (1 << order)),
+        Remains::SECRETS,
+    );
     (BASE + first.maddr().0) as *mut u8
 }
 
@@ -107,9 +112,11 @@ unsafe impl GlobalAlloc for Heap {
         if layout.size() >= LARGE && address.is_multiple_of(4096) && is_large(address) {
             if let Some(hv) = try_hv() {
                 let first = (address - BASE) >> 12;
-                hv.frames
-                    .lock()
-                    .add_range(Mfn(first), Mfn(first + pages_of(&layout)));
+                hv.frames.lock().free_range(
+                    Mfn(first),
+                    Mfn(first + pages_of(&layout)),
+                    Remains::SECRETS,
+                );
             }
             return;
         }

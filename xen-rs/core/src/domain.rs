@@ -16,6 +16,7 @@ use crate::grant::GrantTable;
 use crate::hal::DomainArch;
 use crate::ids::{Domid, Gfn, Mfn, VcpuId};
 use crate::lock::{Lock, Rank, RwLock};
+use crate::memory::remains::Remains;
 use crate::p2m::P2m;
 use crate::sched::DomainShare;
 use crate::vcpu::Vcpu;
@@ -139,6 +140,8 @@ pub struct Domain {
     pub tlb_generation: AtomicU64,
     /// Pages.
     pub memory: MemoryAccount,
+    /// How frames are marked that it gives back while it lives.
+    pub remains: Remains,
     /// Event channels.
     pub events: Lock<EventChannels>,
     /// Grants given and mapped.
@@ -198,6 +201,8 @@ pub struct DomainParts {
     pub grants: GrantTable,
     /// Zeroed frame for `shared_info`.
     pub shared_info: Mfn,
+    /// Its mark on frames ([`crate::memory::allocator::FrameAllocator::new_domain`]).
+    pub remains: Remains,
     /// The machine-specific half.
     pub arch: Box<dyn DomainArch>,
 }
@@ -234,6 +239,7 @@ impl Domain {
                 paging_pool_bytes: AtomicU64::new(FIRST_POOL_BYTES),
                 ..MemoryAccount::default()
             },
+            remains: parts.remains,
             events: Lock::new(Rank::Events, parts.events),
             grants: parts.grants,
             params: Lock::new(Rank::Values, params),

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 
 use super::word::{BadValue, Word, element, take_integer};
-use super::{Applied, Options, quoted};
+use super::{Applied, BootScrub, Options, quoted};
 
 /// `sched=`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub(super) fn apply(options: &mut Options, word: &Word<'_>) -> Applied {
         "sched" => word.required().and_then(|name| scheduler(options, name)),
         "sched_ratelimit_us" => word.u32().map(|us| options.sched_ratelimit_us = us),
         "ucode" => word.required().and_then(|list| microcode(options, list)),
+        "bootscrub" => word
+            .custom()
+            .and_then(BootScrub::parse)
+            .map(|mode| options.bootscrub = mode),
+        "scrub-domheap" => word.boolean().map(|on| options.scrub_domheap = on),
         "mem" => word.size().map(|bytes| options.mem = Some(bytes)),
         "noapic" => word.boolean().map(|on| options.noapic = on),
         "acpi" => word.custom().and_then(|text| acpi(options, text)),
@@ -196,6 +201,23 @@ mod tests {
         assert!(Options::parse("noreboot").noreboot && !Options::parse("noreboot=off").noreboot);
         assert_eq!(Options::parse("no-reboot").reboot, Reboot::Never);
         assert!(Options::parse("watchdog=force").watchdog);
+    }
+
+    #[test]
+    fn memory_is_scrubbed_at_boot_or_when_idle_or_not_at_all() {
+        let mode = |line| Options::parse(line).bootscrub;
+        for (line, expected) in [
+            ("", BootScrub::Idle),
+            ("bootscrub=idle", BootScrub::Idle),
+            ("bootscrub", BootScrub::AtBoot),
+            ("bootscrub=on", BootScrub::AtBoot),
+            ("bootscrub=0", BootScrub::Never),
+            ("no-bootscrub", BootScrub::Never),
+        ] {
+            assert_eq!(mode(line), expected, "{line}");
+        }
+        assert_eq!(Options::parse("bootscrub=later").notes.len(), 1);
+        assert!(Options::parse("scrub-domheap").scrub_domheap);
     }
 
     #[test]

@@ -1,10 +1,32 @@
-//! `dom0_mem=`: how much memory dom0 gets ("dom0_mem (x86)" in xen-command-line.pandoc).
+//! `dom0_mem=`: how much memory dom0 gets ("dom0_mem (x86)" in xen-command-line.pandoc); `bootscrub=`: what is done about the rest.
 
-use super::word::{BadValue, take_size};
+use super::word::{BadValue, boolean, take_size};
 use crate::ids::PAGE_SHIFT;
 
 /// Largest amount kept free by default, in pages (128 MiB).
 const RESERVE_MAX_PAGES: u64 = (128 << 20) >> PAGE_SHIFT;
+
+/// `bootscrub=`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum BootScrub {
+    /// While CPUs are idle, and before a domain gets it (`idle`).
+    Idle,
+    /// Before dom0 is built (true).
+    AtBoot,
+    /// Not at all: what the machine did before may be seen (false).
+    Never,
+}
+
+impl BootScrub {
+    pub(super) fn parse(text: &str) -> Result<Self, BadValue> {
+        match (text, boolean(text)) {
+            ("idle", _) => Ok(Self::Idle),
+            ("", _) | (_, Some(true)) => Ok(Self::AtBoot),
+            (_, Some(false)) => Ok(Self::Never),
+            _ => Err(BadValue),
+        }
+    }
+}
 
 /// `[-]<size>`, `[-]<frac>%` or `[-]<size>+<frac>%`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Default)]

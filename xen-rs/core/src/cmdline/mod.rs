@@ -22,7 +22,7 @@ pub use console::{Consoles, LogThreshold, Severity, Timestamps};
 pub use dom0::{Dom0Iommu, Dom0Kind, Dom0Options, PortRange, VcpuLimits};
 pub use dom0_line::{DOM0_LINE_MAX, dom0_cmdline};
 pub use hardware::{CpuidFeature, Iommu, Mitigations, Quarantine, SpecCtrl};
-pub use memory::{Dom0Memory, MemorySize};
+pub use memory::{BootScrub, Dom0Memory, MemorySize};
 pub use serial::{Baud, Parity, SerialPlace, SerialPort};
 
 use word::{BadValue, Word};
@@ -93,6 +93,10 @@ pub struct Options {
     pub microcode: Microcode,
     /// `mem=`: ignore RAM from this address (bytes) on.
     pub mem: Option<u64>,
+    /// `bootscrub=`: what becomes of RAM that was not used since boot.
+    pub bootscrub: BootScrub,
+    /// `scrub-domheap`: a domain does not get back what it left in its own pages either.
+    pub scrub_domheap: bool,
     /// `hap_1gb`: 1 GiB mappings in guests' second-level tables.
     pub hap_1gb: bool,
     /// `hap_2mb`: 2 MiB mappings in guests' second-level tables.
@@ -146,6 +150,8 @@ impl Default for Options {
             spec_ctrl: SpecCtrl::default(),
             microcode: Microcode::None,
             mem: None,
+            bootscrub: BootScrub::Idle,
+            scrub_domheap: false,
             hap_1gb: true,
             hap_2mb: true,
             gnttab_max_frames: 64,

@@ -137,11 +137,14 @@ fn grants(hv: &Hypervisor, out: &mut Text) -> fmt::Result {
 }
 
 fn memory(hv: &Hypervisor, out: &mut Text) -> fmt::Result {
-    let free = hv.frames.lock().free_pages();
+    let (free, dirty) = {
+        let frames = hv.frames.lock();
+        (frames.free_pages(), frames.dirty_pages())
+    };
     let claimed = hv.claimed_pages.load(SeqCst);
     writeln!(
         out,
-        "{} pages, {free} free, {claimed} of these claimed",
+        "{} pages, {free} free, {claimed} of these claimed, {dirty} to be scrubbed",
         hv.host.total_pages
     )?;
     hv.every_domain(|domain| {

@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use xen_abi::errno::Errno;
 use xen_abi::xen::VIRQ_DOM_EXC;
 
-use super::Hypervisor;
+use super::{Hypervisor, Returns};
 use crate::domain::{Domain, Life};
 use crate::evtchn::{Peer, Step};
 use crate::ids::Mfn;
@@ -160,9 +160,13 @@ impl Hypervisor {
                 continue;
             }
             let mut pieces = 0;
+            let mut returns = Returns::new(self);
             let more = map.dismantle(cursor, &mut |piece| {
                 pieces += 1;
                 match piece {
+                    Piece::Leaf { level: 0, leaf, .. } if leaf.kind == PageType::Ram => {
+                        returns.release(leaf.mfn);
+                    }
                     Piece::Leaf { level: 0, leaf, .. } => self.drop_entry(&leaf),
                     Piece::Leaf { level, leaf, .. } => {
                         *run = Some(Run {
@@ -173,6 +177,7 @@ impl Hypervisor {
                     Piece::Table(table) => self.free_table(domain, table),
                 }
             });
+            drop(returns);
             budget = budget.saturating_sub(pieces.max(1));
             if !more && run.is_none() {
                 self.free_xen_page(map.root());
@@ -200,11 +205,10 @@ impl Hypervisor {
             return 1;
         }
         let now = run.frames.min(budget);
-        for offset in 0..now {
-            self.drop_entry(&P2mEntry {
-                mfn: Mfn(run.entry.mfn.0 + offset),
-                ..run.entry
-            });
+        if run.entry.kind == PageType::Ram {
+            self.release_pages(run.entry.mfn, now);
+        } else {
+            (0..now).for_each(|offset| self.put_page(Mfn(run.entry.mfn.0 + offset)));
         }
         run.entry.mfn.0 += now;
         run.frames -= now;

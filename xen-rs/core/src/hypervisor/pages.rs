@@ -6,9 +6,11 @@ use core::sync::atomic::Ordering::SeqCst;
 use xen_abi::errno::Errno;
 
 use super::Hypervisor;
-use crate::domain::{Domain, Life};
+use crate::domain::Domain;
 use crate::ids::{Domid, Gfn, Gpa, Maddr, Mfn, PAGE_SIZE};
+use crate::memory::allocator::{Block, Purpose};
 use crate::memory::frame::Put;
+use crate::memory::remains::Remains;
 use crate::p2m::{Mapping, P2mEntry, PageType};
 use crate::paging::TableFrames;
 use crate::vcpu::GuestArea;
@@ -53,8 +55,9 @@ impl Hypervisor {
     /// A zeroed frame of the hypervisor's own.
     #[must_use]
     pub fn allocate_xen_page(&self) -> Option<Mfn> {
-        let frame = self.frames.lock().allocate(0)?;
-        self.memory.zero(frame);
+        let frame = self
+            .take_block(0, Purpose::Clean)?
+            .zeroed(self.table, self.memory);
         self.table.assign(frame, Domid::XEN);
         Some(frame)
     }
@@ -62,25 +65,42 @@ impl Hypervisor {
     /// Gives such a frame back. Nobody may still reach it.
     pub fn free_xen_page(&self, frame: Mfn) {
         if let Some(Put::Last(_)) = self.table.release(frame) {
-            self.frames.lock().free(frame, 0);
+            self.frames.lock().free(frame, 0, Remains::SECRETS);
         }
     }
 
-    /// `1 << order` frames for `domain`, scrubbed, each with its allocation reference. `None` when the domain's limit or the machine's memory
+    /// `1 << order` zeroed frames for `domain`, each with its allocation reference. `None` when the domain's limit or the machine's memory
     /// does not allow it.
     #[must_use]
     pub fn allocate_domain_pages(&self, domain: &Domain, order: u32) -> Option<Mfn> {
+        let block = self.take_accounted(domain, order)?;
+        let first = block.zeroed(self.table, self.memory);
+        self.assign_run(first, order, domain.id);
+        Some(first)
+    }
+
+    /// As [`Self::allocate_domain_pages`], but frames that the domain itself gave back may come back as it left them. Xen promises no more
+    /// to a domain that asks for memory.
+    #[must_use]
+    pub fn allocate_used_domain_pages(&self, domain: &Domain, order: u32) -> Option<Mfn> {
+        let block = self.take_accounted(domain, order)?;
+        let first = block.scrubbed_for(domain.remains, self.table, self.memory);
+        self.assign_run(first, order, domain.id);
+        Some(first)
+    }
+
+    fn take_accounted(&self, domain: &Domain, order: u32) -> Option<Block> {
         let pages = 1u64 << order;
         self.account(domain, pages)?;
-        let Some(first) = self.take_frames(domain, pages, order) else {
+        let block = self.take_block_for(domain, order);
+        if block.is_none() {
             domain.memory.total.fetch_sub(pages, SeqCst);
-            return None;
-        };
-        for offset in 0..pages {
-            self.memory.zero(Mfn(first.0 + offset));
-            self.table.assign(Mfn(first.0 + offset), domain.id);
         }
-        Some(first)
+        block
+    }
+
+    fn assign_run(&self, first: Mfn, order: u32, owner: Domid) {
+        (0..1 << order).for_each(|offset| self.table.assign(Mfn(first.0 + offset), owner));
     }
 
     fn account(&self, domain: &Domain, pages: u64) -> Option<()> {
@@ -94,23 +114,6 @@ impl Hypervisor {
             .then_some(())
     }
 
-    /// Claimed pages are for those who claimed them: others may only take what is left.
-    fn take_frames(&self, domain: &Domain, pages: u64, order: u32) -> Option<Mfn> {
-        let mut frames = self.frames.lock();
-        let own_claim = domain.memory.claimed.load(SeqCst).min(pages);
-        let others_claims = self
-            .claimed_pages
-            .load(SeqCst)
-            .saturating_sub(domain.memory.claimed.load(SeqCst));
-        if frames.free_pages() < pages.saturating_add(others_claims) {
-            return None;
-        }
-        let first = frames.allocate(order)?;
-        domain.memory.claimed.fetch_sub(own_claim, SeqCst);
-        self.claimed_pages.fetch_sub(own_claim, SeqCst);
-        Some(first)
-    }
-
     /// Drops a reference taken with [`crate::memory::frame::FrameTable::get`].
     pub fn put_page(&self, frame: Mfn) {
         if let Put::Last(owner) = self.table.put(frame) {
@@ -122,19 +125,6 @@ impl Hypervisor {
     pub fn release_page(&self, frame: Mfn) {
         if let Some(Put::Last(owner)) = self.table.release(frame) {
             self.free_last(frame, owner);
-        }
-    }
-
-    fn free_last(&self, frame: Mfn, owner: Domid) {
-        self.frames.lock().free(frame, 0);
-        if !owner.is_guest() {
-            return;
-        }
-        if let Some(domain) = self.domain(owner)
-            && domain.memory.total.fetch_sub(1, SeqCst) == 1
-            && domain.life() == Life::Dead
-        {
-            self.forget_domain(&domain);
         }
     }
 

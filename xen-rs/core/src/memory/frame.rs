@@ -16,12 +16,14 @@ const ALLOCATED: u64 = 1 << 48;
 /// References beyond this are refused, far below the wrap.
 const COUNT_LIMIT: u64 = 0x7fff_ffff;
 
-/// What is known of one frame. `next`, `prev` and `mark` (order + 1 of the free block that starts here) are the allocator's.
+/// What is known of one frame. `next`, `prev` and `mark` (of the free block that starts here) are the allocator's; `remains` is what the frame
+/// may still hold while nobody uses it.
 pub struct FrameInfo {
     state: AtomicU64,
     pub(super) next: AtomicU32,
     pub(super) prev: AtomicU32,
     pub(super) mark: AtomicU32,
+    pub(super) remains: AtomicU32,
 }
 
 impl FrameInfo {
@@ -33,6 +35,7 @@ impl FrameInfo {
             next: AtomicU32::new(0),
             prev: AtomicU32::new(0),
             mark: AtomicU32::new(0),
+            remains: AtomicU32::new(0),
         }
     }
 }
@@ -73,14 +76,16 @@ impl FrameTable {
     /// Makes an unreferenced frame `owner`'s with its allocation reference.
     pub fn assign(&self, mfn: Mfn, owner: Domid) {
         let info = self.info(mfn).expect("frame came from the allocator");
-        let before = info.state.swap(
-            ALLOCATED | u64::from(owner.0) << OWNER_SHIFT | 1,
-            Ordering::AcqRel,
-        );
+        // Nobody changes the word of an unreferenced frame, so load and store need not be one step.
+        let before = info.state.load(Ordering::Acquire);
         assert_eq!(
             before & (COUNT | ALLOCATED),
             0,
             "frame handed out while referenced"
+        );
+        info.state.store(
+            ALLOCATED | u64::from(owner.0) << OWNER_SHIFT | 1,
+            Ordering::Release,
         );
     }
 
@@ -123,6 +128,17 @@ impl FrameTable {
     /// Drops the allocation reference; a second call for the same allocation is refused with `None`.
     pub fn release(&self, mfn: Mfn) -> Option<Put> {
         let info = self.info(mfn)?;
+        let state = info.state.load(Ordering::Acquire);
+        if state & (COUNT | ALLOCATED) == ALLOCATED | 1 {
+            // The usual case in one step: nobody else holds the frame.
+            let free = state & !(COUNT | ALLOCATED);
+            let swap =
+                info.state
+                    .compare_exchange(state, free, Ordering::AcqRel, Ordering::Acquire);
+            if swap.is_ok() {
+                return Some(Put::Last(Domid((state >> OWNER_SHIFT) as u16)));
+            }
+        }
         let before = info.state.fetch_and(!ALLOCATED, Ordering::AcqRel);
         (before & ALLOCATED != 0).then(|| self.drop_reference(mfn))
     }

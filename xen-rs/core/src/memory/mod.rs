@@ -1,4 +1,7 @@
-//! Machine memory: who owns each frame, how often it is referenced, and which frames are free.
+//! Machine memory: who owns each frame, how often it is referenced, which frames are free, and what these may still hold.
 
 pub mod allocator;
+mod block;
 pub mod frame;
+mod free_lists;
+pub mod remains;

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use xen_core::ids::{Maddr, PAGE_SIZE};
 use xen_core::memory::allocator::FrameAllocator;
 use xen_core::memory::frame::{FrameInfo, FrameTable};
+use xen_core::memory::remains::Remains;
 
 use super::address_space::{self, BootFrames, ImageLayout};
 use super::loader::BootInfo;
@@ -22,6 +23,11 @@ const BELOW_4G: u64 = 1 << 32;
 const HEAP_BYTES: u64 = 4 << 20;
 /// Page tables beyond the direct map's lowest level, windows for device registers included.
 const TABLE_BYTES: u64 = 2 << 20;
+
+/// Never given to dom0, however much it shall have: state of processors and vCPUs, tables of dom0's map. Besides this one page in
+/// [`PAGES_PER_SPARE`], for the tables.
+const SPARE_BYTES: u64 = 16 << 20;
+const PAGES_PER_SPARE: u64 = 256;
 
 /// The result.
 pub struct Memory {
@@ -67,7 +73,8 @@ fn place(map: &[E820Entry], len: u64, taken: &[PhysRange]) -> Option<PhysRange> 
         })
 }
 
-/// Switches to the final address space and divides the RAM. `allotment` turns available pages into dom0's.
+/// Switches to the final address space and divides the RAM. `allotment` turns available pages into dom0's; `untouched` is how the free
+/// ones are marked.
 ///
 /// # Errors
 /// A message when the map is unusable or there is too little memory.
@@ -75,6 +82,7 @@ pub fn init(
     info: &BootInfo,
     image: &ImageLayout,
     allotment: impl FnOnce(u64) -> u64,
+    untouched: Remains,
 ) -> Result<Memory, &'static str> {
     let host_map =
         sanitized(&info.memory_map).map_err(|_| "the memory map has too many entries")?;
@@ -101,7 +109,7 @@ pub fn init(
     // SAFETY: the range was just taken out of free RAM and is used for nothing else.
     let table = unsafe { frame_table(frames, pages as usize) };
     let total_pages = ram(&host_map).map(|r| r.len() / PAGE).sum();
-    let available = total_pages - own.len() / PAGE - image_range.len() / PAGE;
+    let available = without_spare(total_pages - own.len() / PAGE - image_range.len() / PAGE);
     let kept = [image_range, own];
     let dom0 = Dom0Map::new(&host_map, &kept, allotment(available))
         .map_err(|_| "too little memory for dom0")?;
@@ -110,7 +118,7 @@ pub fn init(
     not_free.extend(kept);
     not_free.extend(info.modules.iter().map(|m| m.range.pages_touched()));
     not_free.push(LOW_MEMORY);
-    release(&mut free, ram(&host_map), &not_free);
+    release(&mut free, ram(&host_map), &not_free, untouched);
     Ok(Memory {
         host_map,
         table,
@@ -120,6 +128,10 @@ pub fn init(
         max_mfn: pages - 1,
         heap: pool.rest(),
     })
+}
+
+const fn without_spare(pages: u64) -> u64 {
+    pages.saturating_sub(SPARE_BYTES / PAGE + pages / PAGES_PER_SPARE)
 }
 
 /// # Safety
@@ -140,9 +152,10 @@ pub fn release(
     free: &mut FrameAllocator,
     ranges: impl Iterator<Item = PhysRange>,
     except: &[PhysRange],
+    remains: Remains,
 ) {
     for range in left_over(ranges, except) {
-        free.add_range(Maddr(range.start).mfn(), Maddr(range.end).mfn());
+        free.free_range(Maddr(range.start).mfn(), Maddr(range.end).mfn(), remains);
     }
 }
 

@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use xen_abi::errno::Errno;
 
 use crate::domain::Domain;
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Hypervisor, Returns};
 use crate::ids::{Gfn, Mfn};
 use crate::p2m::{GFN_LIMIT, P2mEntry, PageType};
 
@@ -32,7 +32,13 @@ fn may_go(kind: PageType) -> Result<(), Errno> {
 pub fn dispose(hv: &Hypervisor, domain: &Domain, displaced: &Displaced) {
     if !displaced.0.is_empty() {
         hv.arch.flush_domain(domain);
-        displaced.0.iter().for_each(|entry| hv.drop_entry(entry));
+        let mut returns = Returns::new(hv);
+        for entry in &displaced.0 {
+            match entry.kind {
+                PageType::Ram => returns.release(entry.mfn),
+                _ => hv.drop_entry(entry),
+            }
+        }
     }
 }
 
@@ -121,7 +127,7 @@ pub fn place_ram(
         let (displaced, placed) = exchange(hv, domain, at, part, batch);
         dispose(hv, domain, &displaced);
         if let Err((mapped, errno)) = placed {
-            (done + mapped..pages).for_each(|offset| hv.release_page(Mfn(first.0 + offset)));
+            hv.release_pages(Mfn(first.0 + done + mapped), pages - done - mapped);
             return Err(errno);
         }
         done += batch;
@@ -150,7 +156,7 @@ fn place_large(hv: &Hypervisor, domain: &Domain, gfn: Gfn, entry: P2mEntry) -> R
             .for_each(|table| hv.free_table(domain, table));
     }
     if placed.is_err() {
-        (0..512).for_each(|offset| hv.release_page(Mfn(entry.mfn.0 + offset)));
+        hv.release_pages(entry.mfn, 512);
     }
     placed
 }

@@ -7,7 +7,7 @@ use super::layout::{LIST_CHUNK, fetch_frames};
 use super::place::place_ram;
 use super::{PAGES_PER_ENTRY, pod_target};
 use crate::hypercall::{Call, Outcome};
-use crate::ids::{Gfn, Mfn};
+use crate::ids::Gfn;
 
 /// Result: extents done.
 pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
@@ -41,10 +41,10 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 fn populate(call: &Call<'_>, request: &Extents, gfn: Gfn) -> Result<(), Errno> {
     let (hv, domain) = (call.hv, &*request.target);
     let first = hv
-        .allocate_domain_pages(domain, request.order)
+        .allocate_used_domain_pages(domain, request.order)
         .ok_or(Errno::ENOMEM)?;
     if first.0 + request.pages() > request.frame_limit {
-        (0..request.pages()).for_each(|offset| hv.release_page(Mfn(first.0 + offset)));
+        hv.release_pages(first, request.pages());
         return Err(Errno::ENOMEM);
     }
     place_ram(hv, domain, gfn, request.order, first)
