@@ -3,9 +3,11 @@
 mod debug_keys;
 mod destroy;
 mod events;
+mod free_frames;
 mod lifecycle;
 mod pages;
 mod running;
+mod tidy;
 mod time;
 
 use alloc::boxed::Box;
@@ -26,6 +28,7 @@ use crate::timer::TimerQueue;
 use crate::vcpu::Vcpu;
 
 pub use destroy::Teardown;
+pub use free_frames::Returns;
 pub use lifecycle::CreateDomain;
 pub use pages::{FrameTables, GuestPage};
 
@@ -61,6 +64,7 @@ pub struct Hypervisor {
     pub scheduler: Scheduler<Vcpu>,
     timers: Box<[Lock<TimerQueue<VcpuName>>]>,
     next_domid: Lock<u16>,
+    tidying: tidy::Progress,
     /// UTC at system time 0, ns; dom0 may set it.
     pub wallclock_ns: AtomicU64,
 }
@@ -98,6 +102,7 @@ impl Hypervisor {
                 .map(|_| Lock::new(Rank::Timers, TimerQueue::new()))
                 .collect(),
             next_domid: Lock::new(Rank::DomainIds, 1),
+            tidying: tidy::Progress::new(),
             wallclock_ns,
         }
     }

@@ -33,6 +33,7 @@ pub fn enable_virtualisation() -> Result<(), &'static str> {
         .store(host.0, core::sync::atomic::Ordering::SeqCst);
     entry::configure(enter::asid_count());
     svm_backend::set_next_rip(enter::saves_next_rip());
+    svm_backend::set_decode_assists(enter::has_decode_assists());
     Ok(())
 }
 
@@ -43,9 +44,9 @@ pub fn per_cpu_loop() -> ! {
     let mut current: Option<Arc<Vcpu>> = None;
     loop {
         take_pending();
-        hv.run_timers();
+        let now_ns = hv.run_timers();
         let previous = current.take();
-        let decision = hv.scheduler.schedule(cpu, hv.now_ns(), previous.clone());
+        let decision = hv.scheduler.schedule(cpu, now_ns, previous.clone());
         hv.kick_all(decision.kick);
         let switched =
             !matches!((&previous, &decision.next), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
@@ -74,10 +75,20 @@ fn publish_runstate(hv: &Hypervisor, vcpu: &Vcpu) {
     }
 }
 
+/// Tidies dom0's map and scrubs free memory until something is to be done; sleeps when all is clean.
 fn idle(hv: &Hypervisor, until_ns: u64) {
+    let cpu = this_cpu().id;
+    while hv.tidy_piece() || hv.scrub_piece() {
+        local_apic::repeat_requests();
+        take_pending();
+        hv.run_timers();
+        if hv.scheduler.reschedule_wanted(cpu) || hv.now_ns() >= until_ns {
+            return;
+        }
+    }
     hv.machine.arm_timer(hv.next_timer_ns().min(until_ns));
     local_apic::repeat_requests();
-    if !hv.scheduler.reschedule_wanted(this_cpu().id) {
+    if !hv.scheduler.reschedule_wanted(cpu) {
         wait_for_interrupt();
     }
 }

@@ -92,6 +92,7 @@ impl Hypervisor {
         events.set_shared_info(shared_info.maddr());
         let p2m = P2m::new(root, self.memory);
         let handle = new.handle;
+        let remains = self.frames.lock().new_domain();
         let domain = Arc::new(Domain::new(DomainParts {
             id,
             config: new.config,
@@ -102,6 +103,7 @@ impl Hypervisor {
             events,
             grants,
             shared_info,
+            remains,
             arch,
         }));
         self.publish_wallclock(&domain);
@@ -195,6 +197,7 @@ impl Hypervisor {
                 Ok(_) => reason,
                 Err(recorded) => recorded,
             };
+        info!("{} shut down with reason {reason}", domain.id);
         domain.pause.set_stopped(true);
         for vcpu in domain.vcpus() {
             if let Some(cpu) = self.scheduler.sleep(vcpu, self.now_ns()) {
@@ -238,13 +241,12 @@ impl Hypervisor {
         self.arch.machine_restart(next);
     }
 
-    /// A guest broke its own machine: it shuts down with the crash code, and the log says why.
+    /// A guest broke its own machine: it shuts down with the crash code, and the log says why: without a rate limit,
+    /// since it crashes once.
     pub fn crash_domain(&self, domain: &Arc<Domain>, why: &str) {
-        crate::console::log_guest(
-            crate::console::Level::Error,
-            self.now_ns(),
-            format_args!("{} crashed: {why}", domain.id),
-        );
+        if !domain.is_shut_down.load(SeqCst) {
+            crate::console::print(format_args!("{} crashed: {why}", domain.id));
+        }
         self.shutdown_domain(domain, xen_abi::sched::SHUTDOWN_CRASH as u8);
     }
 
@@ -253,6 +255,7 @@ impl Hypervisor {
         debug_assert_eq!(domain.life(), Life::Dead);
         if self.domains.write().remove(&domain.id).is_some() {
             info!("{} destroyed", domain.id);
+            self.tidying.start_over();
             self.raise_global_virq(VIRQ_DOM_EXC);
         }
     }

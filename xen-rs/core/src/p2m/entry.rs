@@ -106,14 +106,19 @@ impl Format for Npt {
         PRESENT | WRITABLE | USER | ACCESSED | at.maddr().0
     }
 
+    #[inline]
     fn decode(word: u64, level: u32) -> Entry<P2mEntry> {
         if word & PRESENT == 0 {
             return Entry::Empty;
         }
         let mfn = Mfn((word & FRAME) >> crate::ids::PAGE_SHIFT);
+        // First what most steps of a walk meet.
+        if level > 0 && word & LARGE == 0 {
+            return Entry::Table(mfn);
+        }
         match PageType::from_bits(word >> TYPE_SHIFT & 0xf) {
-            Some(kind) if level == 0 || word & LARGE != 0 => Entry::Leaf(P2mEntry { mfn, kind }),
-            _ => Entry::Table(mfn),
+            Some(kind) => Entry::Leaf(P2mEntry { mfn, kind }),
+            None => Entry::Table(mfn),
         }
     }
 

@@ -4,6 +4,7 @@
 //! entry gets it back and drops the reference *after* the translation caches were flushed ([`crate::hal::Arch::flush_domain`]).
 
 pub mod entry;
+mod tidy;
 
 use alloc::vec::Vec;
 
@@ -23,6 +24,7 @@ pub struct P2m {
     /// Tables unlinked while translation caches may know them.
     retired: Vec<Mfn>,
     highest: u64,
+    generation: u64,
     /// The tables were taken away: nothing is mapped, nothing can be.
     sealed: bool,
 }
@@ -47,6 +49,7 @@ impl P2m {
             memory,
             retired: Vec::new(),
             highest: 0,
+            generation: 0,
             sealed: false,
         }
     }
@@ -61,6 +64,12 @@ impl P2m {
     #[must_use]
     pub const fn highest_gfn(&self) -> Gfn {
         Gfn(self.highest)
+    }
+
+    /// Changes whenever an entry goes away or is replaced: what [`Self::lookup`] found stays true while this stays the same.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// What stands behind `gfn`.
@@ -94,7 +103,7 @@ impl P2m {
         }
         let before = self.table.map(self.memory, tables, gfn.0, 0, entry)?;
         self.highest = self.highest.max(gfn.0);
-        Ok(leaf_of(before))
+        Ok(self.gone(before))
     }
 
     /// Maps `1 << order` pages (order 9 or 18, aligned) as one entry if nothing but empty tables is in the way; `Ok(false)` if something is.
@@ -147,7 +156,19 @@ impl P2m {
         if gfn.0 >= GFN_LIMIT || self.sealed {
             return Ok(None);
         }
-        self.table.unmap(self.memory, tables, gfn.0, 0).map(leaf_of)
+        let before = self.table.unmap(self.memory, tables, gfn.0, 0)?;
+        Ok(self.gone(before))
+    }
+
+    /// An entry that was replaced; `None` if there was none.
+    const fn gone(&mut self, before: Entry<P2mEntry>) -> Option<P2mEntry> {
+        match before {
+            Entry::Leaf(leaf) => {
+                self.generation = self.generation.wrapping_add(1);
+                Some(leaf)
+            }
+            _ => None,
+        }
     }
 
     /// Tables that may be freed once the translation caches are flushed.
@@ -160,13 +181,14 @@ impl P2m {
     #[must_use]
     pub fn take_tables(&mut self) -> Self {
         let retired = self.take_retired();
-        let highest = self.highest;
         self.sealed = true;
+        self.generation = self.generation.wrapping_add(1);
         Self {
             table: PageTable::new(self.table.root()),
             memory: self.memory,
             retired,
-            highest,
+            highest: self.highest,
+            generation: self.generation,
             sealed: false,
         }
     }
@@ -174,13 +196,6 @@ impl P2m {
     /// Takes the map apart; see [`PageTable::dismantle`].
     pub fn dismantle(&mut self, cursor: &mut u64, visit: &mut dyn FnMut(Piece<P2mEntry>)) -> bool {
         self.table.dismantle(self.memory, cursor, visit)
-    }
-}
-
-fn leaf_of(entry: Entry<P2mEntry>) -> Option<P2mEntry> {
-    match entry {
-        Entry::Leaf(leaf) => Some(leaf),
-        _ => None,
     }
 }
 
@@ -265,6 +280,26 @@ mod tests {
         assert_eq!(leaves, [(5, 50), (0x400, 0x600), (0x8_0000_0001, 51)]);
         tables.sort_unstable();
         assert_eq!(tables, (2..=pool.0).collect::<vec::Vec<_>>());
+    }
+
+    #[test]
+    fn the_generation_tells_when_an_entry_went_away_or_changed() {
+        let (mut map, mut pool) = fresh();
+        let mut seen = std::vec![map.generation()];
+        map.set(&mut pool, Gfn(5), ram(50)).expect("tables left");
+        map.set_large(&mut pool, Gfn(0x400), 9, ram(0x600))
+            .expect("tables left");
+        assert_eq!(map.generation(), seen[0], "nothing was there before");
+        map.set(&mut pool, Gfn(5), ram(51)).expect("tables left");
+        seen.push(map.generation());
+        map.remove(&mut pool, Gfn(5)).expect("tables left");
+        seen.push(map.generation());
+        map.remove(&mut pool, Gfn(0x401)).expect("tables left");
+        seen.push(map.generation());
+        let _tables = map.take_tables();
+        seen.push(map.generation());
+        seen.dedup();
+        assert_eq!(seen.len(), 5);
     }
 
     #[test]

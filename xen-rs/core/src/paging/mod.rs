@@ -203,6 +203,28 @@ impl<F: Format> PageTable<F> {
             .then_some(first)
     }
 
+    /// The table that the entry of `level` for `page` points at.
+    pub fn table_below(&self, memory: &dyn MachineMemory, page: u64, level: u32) -> Option<Mfn> {
+        let at = self.slot_at(memory, page, level)?;
+        match F::decode(memory.load_u64(at), level) {
+            Entry::Table(table) => Some(table),
+            Entry::Empty | Entry::Leaf(_) => None,
+        }
+    }
+
+    /// Puts a leaf, or nothing, in the place of the table that [`Self::table_below`] found.
+    pub fn replace_table(
+        &mut self,
+        memory: &dyn MachineMemory,
+        page: u64,
+        level: u32,
+        leaf: Option<F::Leaf>,
+    ) {
+        if let Some(at) = self.slot_at(memory, page, level) {
+            memory.store_u64(at, leaf.map_or(0, |leaf| F::leaf(leaf, level)));
+        }
+    }
+
     /// The entry that covers `page` at `level`, if the tree reaches that deep.
     fn slot_at(&self, memory: &dyn MachineMemory, page: u64, level: u32) -> Option<Maddr> {
         let mut table = self.root;
