@@ -4,14 +4,17 @@
 //! guests cause is also limited in rate, so that no guest can drown the log.
 
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::lock::{Lock, Rank};
+use crate::message_limit::MessageLimit;
 
 /// Bytes kept for `xl dmesg` (Xen's default `conring_size`).
 pub const RING_SIZE: usize = 16384;
-/// Messages that guests may cause in a second.
-const GUEST_MESSAGES_PER_SECOND: u32 = 20;
+/// Messages about guests: some at once, then one a second.
+static GUEST_MESSAGES: MessageLimit = MessageLimit::new(60, 1000);
+/// Lines that guests write themselves: some more, so that a guest that makes the hypervisor complain can still say what it does.
+static GUEST_LINES: MessageLimit = MessageLimit::new(100, 100);
 
 /// How much a message matters; smaller matters more.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,8 +75,6 @@ fn console() -> &'static Lock<State> {
 
 static LOG_LEVEL: AtomicU8 = AtomicU8::new(Level::Warning as u8);
 static GUEST_LEVEL: AtomicU8 = AtomicU8::new(Level::Error as u8);
-static GUEST_SECOND: AtomicU64 = AtomicU64::new(0);
-static GUEST_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Sends everything from now on to `sink` as well.
 pub fn set_sink(sink: &'static dyn Sink) {
@@ -160,17 +161,20 @@ pub fn log(level: Level, text: fmt::Arguments<'_>) {
 
 /// Prints a line that a guest caused, if `guest_loglvl=` and the rate limit let it.
 pub fn log_guest(level: Level, now_ns: u64, text: fmt::Arguments<'_>) {
-    if level as u8 <= GUEST_LEVEL.load(Ordering::Relaxed) && guest_may_print(now_ns) {
+    if level as u8 <= GUEST_LEVEL.load(Ordering::Relaxed) && may_print(&GUEST_MESSAGES, now_ns) {
         print(text);
     }
 }
 
-fn guest_may_print(now_ns: u64) -> bool {
-    let second = now_ns / 1_000_000_000;
-    if GUEST_SECOND.swap(second, Ordering::Relaxed) != second {
-        GUEST_COUNT.store(0, Ordering::Relaxed);
+/// Whether a message within this limit may be printed; says how many were not.
+fn may_print(limit: &MessageLimit, now_ns: u64) -> bool {
+    let Some(dropped) = limit.pass(now_ns) else {
+        return false;
+    };
+    if dropped > 0 {
+        print(format_args!("{dropped} messages of guests suppressed"));
     }
-    GUEST_COUNT.fetch_add(1, Ordering::Relaxed) < GUEST_MESSAGES_PER_SECOND
+    true
 }
 
 /// Passes on bytes that dom0 writes to the console, without a prefix, and keeps them in the ring (`console_to_ring`).
@@ -186,7 +190,7 @@ pub fn put_to_sink(bytes: &[u8]) {
 /// Passes on a line that a guest other than dom0 writes, with its number in front and unprintable bytes replaced.
 pub fn put_guest_line(domid: u16, now_ns: u64, bytes: &[u8]) {
     let shown = GUEST_LEVEL.load(Ordering::Relaxed) >= Level::Debug as u8;
-    if !shown || !guest_may_print(now_ns) {
+    if !shown || !may_print(&GUEST_LINES, now_ns) {
         return;
     }
     let mut state = console().lock();

@@ -30,6 +30,7 @@ use crate::hypervisor::{CreateDomain, Hypervisor};
 use crate::ids::{CpuId, Domid, Gfn, Gpa, GuestAddr, Mfn, PAGE_SIZE, VcpuId};
 use crate::memory::allocator::FrameAllocator;
 use crate::memory::frame::{FrameInfo, FrameTable};
+use crate::memory::remains::Remains;
 use crate::p2m::{P2mEntry, PageType};
 use crate::sched::PoolId;
 use crate::sched::Schedulable;
@@ -384,6 +385,39 @@ pub struct Fake {
     pub arch: &'static FakeArch,
 }
 
+/// A hypervisor on a fake machine with the caller's machine-specific code, [`CPUS`] CPUs, 8 MiB of memory, and no domains.
+#[must_use]
+pub fn hypervisor_over(
+    arch: &'static dyn Arch,
+    command_line: &str,
+) -> (
+    &'static Hypervisor,
+    &'static FakeMemory,
+    &'static FakeMachine,
+) {
+    let memory: &FakeMemory = Box::leak(Box::new(FakeMemory::new(FRAMES)));
+    let machine: &FakeMachine = Box::leak(Box::new(FakeMachine::new()));
+    let frames: Vec<_> = (0..FRAMES).map(|_| FrameInfo::absent()).collect();
+    let table = FrameTable::new(Box::leak(frames.into_boxed_slice()));
+    let mut allocator = FrameAllocator::new(table);
+    allocator.free_range(Mfn(FIRST_FREE), Mfn(FRAMES as u64), Remains::SECRETS);
+    let host = HostInfo {
+        total_pages: FRAMES as u64,
+        max_mfn: FRAMES as u64 - 1,
+        cpu_khz: 1_000_000,
+        cpus: CPUS,
+        threads_per_core: 1,
+        cores_per_socket: CPUS,
+        topology: (0..CPUS).map(|cpu| (cpu, 0)).collect(),
+        command_line: String::from(command_line),
+        boot_utc_ns: 1_700_000_000_000_000_000,
+        ..HostInfo::default()
+    };
+    let options = Options::parse(command_line);
+    let hv = Hypervisor::new(memory, machine, arch, host, options, table, allocator);
+    (Box::leak(Box::new(hv)), memory, machine)
+}
+
 /// A hypervisor with two CPUs, some free memory, and no domains.
 #[must_use]
 pub fn fake_hypervisor() -> &'static Hypervisor {
@@ -406,29 +440,10 @@ impl Fake {
     /// The same, with a command line.
     #[must_use]
     pub fn with_options(command_line: &str) -> Self {
-        let memory: &FakeMemory = Box::leak(Box::new(FakeMemory::new(FRAMES)));
-        let machine: &FakeMachine = Box::leak(Box::new(FakeMachine::new()));
         let arch: &FakeArch = Box::leak(Box::default());
-        let frames: Vec<_> = (0..FRAMES).map(|_| FrameInfo::absent()).collect();
-        let table = FrameTable::new(Box::leak(frames.into_boxed_slice()));
-        let mut allocator = FrameAllocator::new(table);
-        allocator.add_range(Mfn(FIRST_FREE), Mfn(FRAMES as u64));
-        let host = HostInfo {
-            total_pages: FRAMES as u64,
-            max_mfn: FRAMES as u64 - 1,
-            cpu_khz: 1_000_000,
-            cpus: CPUS,
-            threads_per_core: 1,
-            cores_per_socket: CPUS,
-            topology: (0..CPUS).map(|cpu| (cpu, 0)).collect(),
-            command_line: String::from(command_line),
-            boot_utc_ns: 1_700_000_000_000_000_000,
-            ..HostInfo::default()
-        };
-        let options = Options::parse(command_line);
-        let hv = Hypervisor::new(memory, machine, arch, host, options, table, allocator);
+        let (hv, memory, machine) = hypervisor_over(arch, command_line);
         Self {
-            hv: Box::leak(Box::new(hv)),
+            hv,
             memory,
             machine,
             arch,

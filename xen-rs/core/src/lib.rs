@@ -24,6 +24,7 @@ pub mod hypervisor;
 pub mod ids;
 pub mod lock;
 pub mod memory;
+pub mod message_limit;
 pub mod p2m;
 pub mod paging;
 pub mod runstate_area;

@@ -166,6 +166,18 @@ impl Call<'_> {
         }
         self.hv.target(self.domain, id)
     }
+
+    /// As [`Self::target`], for operations that tell an unprivileged caller which domains exist, as Xen's event channels and HVM parameters do.
+    ///
+    /// # Errors
+    /// `ESRCH` if there is no such domain, then `EPERM` for an unprivileged caller.
+    pub fn subject(&self, id: u16) -> Result<Arc<Domain>, Errno> {
+        let domain = self.hv.target(self.domain, Domid(id))?;
+        if domain.id != self.domain.id && !self.domain.privileged {
+            return Err(Errno::EPERM);
+        }
+        Ok(domain)
+    }
 }
 
 /// Address of an array element, with wrap-around refused.

@@ -68,6 +68,27 @@ impl<F> FramedRow for Operation<F> {
     }
 }
 
+/// Makes `OPERATIONS`, the table with handlers for a frame type, and `ROWS`, the same for the table of hypercalls.
+macro_rules! operations {
+    ($frame:ty; $($op:ident $name:literal $run:path;)*) => {
+        static OPERATIONS: [$crate::hypercall::framed::Operation<$frame>; [$($op),*].len()] =
+            [$($crate::hypercall::framed::Operation { op: $op, name: $name, run: $run },)*];
+
+        /// The operations, for the table of hypercalls.
+        pub static ROWS: [&dyn $crate::hypercall::FramedRow; OPERATIONS.len()] = {
+            let mut rows: [&dyn $crate::hypercall::FramedRow; OPERATIONS.len()] =
+                [&OPERATIONS[0]; OPERATIONS.len()];
+            let mut at = 0;
+            while at < rows.len() {
+                rows[at] = &OPERATIONS[at];
+                at += 1;
+            }
+            rows
+        };
+    };
+}
+pub(super) use operations;
+
 /// The operation with this number.
 #[must_use]
 pub fn find<F>(rows: &'static [Operation<F>], op: u32) -> Option<&'static Operation<F>> {

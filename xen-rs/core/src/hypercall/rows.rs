@@ -96,10 +96,24 @@ const fn framed(
     }
 }
 
+/// Numbers are below this.
+const NUMBERS: usize = 64;
+/// By number: the place in [`HYPERCALLS`] plus one, or 0.
+static PLACES: [u8; NUMBERS] = places();
+
+const fn places() -> [u8; NUMBERS] {
+    let mut places = [0; NUMBERS];
+    let mut at = 0;
+    while at < HYPERCALLS.len() {
+        places[HYPERCALLS[at].number as usize] = at as u8 + 1;
+        at += 1;
+    }
+    places
+}
+
 /// The hypercall with this number.
 #[must_use]
 pub fn hypercall(number: u32) -> Option<&'static Hypercall> {
-    HYPERCALLS
-        .iter()
-        .find(|hypercall| hypercall.number == number)
+    let place = *PLACES.get(number as usize)?;
+    HYPERCALLS.get(usize::from(place).checked_sub(1)?)
 }

@@ -59,13 +59,13 @@ impl Hypervisor {
             .unwrap_or(u64::MAX)
     }
 
-    /// Handles everything in this CPU's queue that is due.
-    pub fn run_timers(&self) {
+    /// Handles everything in this CPU's queue that is due. Returns the time at which nothing was any more.
+    pub fn run_timers(&self) -> u64 {
         let queue = self.queue(self.machine.this_cpu());
         loop {
             let now_ns = self.now_ns();
             let Some(name) = queue.lock().pop_expired(now_ns) else {
-                return;
+                return now_ns;
             };
             if let Some(domain) = self.domain(name.domid)
                 && let Some(vcpu) = domain.vcpu(crate::ids::VcpuId(name.vcpu))

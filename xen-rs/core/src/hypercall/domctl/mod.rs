@@ -32,7 +32,7 @@ use zerocopy::IntoBytes;
 pub use info::describe;
 
 use super::framed::{self, Copyback, Operation, Payload};
-use super::{Call, FramedRow, Needs, Outcome, Row};
+use super::{Call, Needs, Outcome, Row};
 use crate::domain::Domain;
 use crate::ids::{Domid, VcpuId};
 use crate::vcpu::Vcpu;
@@ -65,14 +65,8 @@ impl DomctlFrame {
     }
 }
 
-macro_rules! operations {
-    ($($op:ident $name:literal $run:path;)*) => {
-        static OPERATIONS: [Operation<DomctlFrame>; [$($op),*].len()] =
-            [$(Operation { op: $op, name: $name, run: $run },)*];
-    };
-}
-
-operations! {
+framed::operations! {
+    DomctlFrame;
     XEN_DOMCTL_CREATEDOMAIN "createdomain" create::run;
     XEN_DOMCTL_DESTROYDOMAIN "destroydomain" destroy::run;
     XEN_DOMCTL_PAUSEDOMAIN "pausedomain" pause::pause;
@@ -153,17 +147,6 @@ pub const ROW: Row = Row {
     name: "domctl",
     needs: Needs::Control,
     run,
-};
-
-/// The operations, for the table of hypercalls.
-pub static ROWS: [&dyn FramedRow; OPERATIONS.len()] = {
-    let mut rows: [&dyn FramedRow; OPERATIONS.len()] = [&OPERATIONS[0]; OPERATIONS.len()];
-    let mut at = 0;
-    while at < rows.len() {
-        rows[at] = &OPERATIONS[at];
-        at += 1;
-    }
-    rows
 };
 
 /// Runs the hypercall; the caller's right was checked.

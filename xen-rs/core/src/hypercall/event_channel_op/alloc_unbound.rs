@@ -3,7 +3,6 @@
 use xen_abi::errno::Errno;
 use xen_abi::event_channel::EvtchnAllocUnbound;
 
-use super::subject;
 use crate::hypercall::{Call, Outcome};
 use crate::ids::Domid;
 
@@ -14,7 +13,7 @@ use crate::ids::Domid;
 pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let at = call.pointer(1);
     let mut arg: EvtchnAllocUnbound = call.fetch(at)?;
-    let domain = subject(call, arg.dom)?;
+    let domain = call.subject(arg.dom)?;
     let remote = match Domid(arg.remote_dom) {
         Domid::SELF => call.domain.id,
         other => other,

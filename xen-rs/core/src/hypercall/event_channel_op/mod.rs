@@ -20,15 +20,9 @@ pub mod set_priority;
 pub mod status;
 pub mod unmask;
 
-use alloc::sync::Arc;
-
-use xen_abi::errno::Errno;
 use xen_abi::event_channel as abi;
 
-use super::call::Call;
 use super::{Needs, Row};
-use crate::domain::Domain;
-use crate::ids::Domid;
 
 /// `EVTCHNOP_reset_cont`: a reset goes on. Not for guests to use, though nothing happens if they do.
 pub const EVTCHNOP_RESET_CONT: u32 = 14;
@@ -91,16 +85,4 @@ const fn row(op: u32, name: &'static str, run: super::Handler) -> Row {
         needs: Needs::Nothing,
         run,
     }
-}
-
-/// The domain an operation is about: the caller, or with privilege another.
-///
-/// # Errors
-/// `ESRCH` for one that does not exist, then `EPERM`.
-fn subject(call: &Call<'_>, dom: u16) -> Result<Arc<Domain>, Errno> {
-    let domain = call.hv.target(call.domain, Domid(dom))?;
-    if domain.id != call.domain.id && !call.domain.privileged {
-        return Err(Errno::EPERM);
-    }
-    Ok(domain)
 }

@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering::SeqCst;
 use xen_abi::errno::Errno;
 use xen_abi::event_channel::EvtchnReset;
 
+use super::EVTCHNOP_RESET_CONT;
 use super::close::tell_peer;
-use super::{EVTCHNOP_RESET_CONT, subject};
 use crate::domain::Domain;
 use crate::evtchn::{Peer, Step};
 use crate::hypercall::{Call, Outcome};
@@ -37,7 +37,7 @@ pub fn run_on(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 
 fn domain_of(call: &mut Call<'_>) -> Result<Arc<Domain>, Errno> {
     let arg: EvtchnReset = call.fetch(call.pointer(1))?;
-    let domain = subject(call, arg.dom)?;
+    let domain = call.subject(arg.dom)?;
     if domain.id != call.domain.id && domain.tool_pauses.load(SeqCst) == 0 {
         return Err(Errno::EINVAL);
     }

@@ -3,7 +3,6 @@
 use xen_abi::errno::Errno;
 use xen_abi::event_channel::EvtchnStatus;
 
-use super::subject;
 use crate::hypercall::{Call, Outcome};
 
 /// See the module.
@@ -13,7 +12,7 @@ use crate::hypercall::{Call, Outcome};
 pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let at = call.pointer(1);
     let mut arg: EvtchnStatus = call.fetch(at)?;
-    let domain = subject(call, arg.dom)?;
+    let domain = call.subject(arg.dom)?;
     domain.events.lock().status(&mut arg)?;
     call.store(at, &arg)?;
     Ok(Outcome::OK)

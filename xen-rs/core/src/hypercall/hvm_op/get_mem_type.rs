@@ -3,7 +3,6 @@
 use xen_abi::errno::Errno;
 use xen_abi::hvm::hvm_op::{HVMMEM_MMIO_DM, HVMMEM_RAM_RO, HVMMEM_RAM_RW, HvmGetMemType};
 
-use super::subject;
 use crate::hypercall::{Call, Outcome};
 use crate::ids::Gfn;
 use crate::p2m::PageType;
@@ -15,7 +14,7 @@ use crate::p2m::PageType;
 pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let at = call.pointer(1);
     let mut arg: HvmGetMemType = call.fetch(at)?;
-    let domain = subject(call, arg.domid)?;
+    let domain = call.subject(arg.domid)?;
     arg.mem_type = match call
         .hv
         .lookup(&domain, Gfn(arg.pfn))

@@ -5,7 +5,6 @@ use xen_abi::hvm::hvm_op::HvmParam;
 use xen_abi::hvm::params as abi;
 
 use super::param_rules::{may_read, rule};
-use super::subject;
 use crate::hypercall::{Call, Outcome};
 
 /// See the module.
@@ -18,7 +17,7 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     if arg.index >= abi::HVM_NR_PARAMS {
         return Err(Errno::EINVAL);
     }
-    let domain = subject(call, arg.domid)?;
+    let domain = call.subject(arg.domid)?;
     may_read(rule(arg.index), domain.id == call.domain.id)?;
     arg.value = {
         let params = domain.params.lock();

@@ -15,15 +15,9 @@ pub mod set_evtchn_upcall_vector;
 pub mod set_param;
 pub mod xentrace;
 
-use alloc::sync::Arc;
-
-use xen_abi::errno::Errno;
 use xen_abi::hvm::hvm_op as abi;
 
-use super::call::Call;
 use super::{Needs, Row};
-use crate::domain::Domain;
-use crate::ids::Domid;
 
 /// The operations.
 pub static ROWS: &[Row] = &[
@@ -62,16 +56,4 @@ const fn row(op: u32, name: &'static str, run: super::Handler) -> Row {
         needs: Needs::Nothing,
         run,
     }
-}
-
-/// The domain an operation is about: the caller, or with privilege another.
-///
-/// # Errors
-/// `ESRCH` for one that does not exist, then `EPERM`.
-fn subject(call: &Call<'_>, domid: u16) -> Result<Arc<Domain>, Errno> {
-    let domain = call.hv.target(call.domain, Domid(domid))?;
-    if domain.id != call.domain.id && !call.domain.privileged {
-        return Err(Errno::EPERM);
-    }
-    Ok(domain)
 }

@@ -14,7 +14,6 @@ use xen_abi::sched::SHUTDOWN_MAX;
 
 use super::latch_width::latch_width;
 use super::param_rules::{may_write, rule};
-use super::subject;
 use crate::domain::Domain;
 use crate::hypercall::{Call, Outcome};
 
@@ -39,7 +38,7 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     if arg.index >= abi::HVM_NR_PARAMS {
         return Err(Errno::EINVAL);
     }
-    let domain = subject(call, arg.domid)?;
+    let domain = call.subject(arg.domid)?;
     let by_guest = domain.id == call.domain.id;
     let old = domain.params.lock()[arg.index as usize];
     may_write(rule(arg.index), by_guest, old, arg.value)?;

@@ -8,14 +8,45 @@ use xen_abi::platform::{
 
 use super::{Payload, reply};
 use crate::hypercall::{Call, Outcome};
+use crate::ids::{CpuId, GuestAddr};
+
+/// Revision of the capability words (Intel, "Processor Vendor-Specific ACPI", `_PDC`).
+const PDC_REVISION: u32 = 1;
+/// Everything about idle, frequency and throttling states but idling by MWAIT, which dom0 does not have.
+const PDC_WITHOUT_MWAIT: u32 = 0x08ff;
 
 /// `XENPF_set_processor_pminfo`: `ENOSYS` for every kind of power state, as Xen answers with `cpufreq=none` and `cpuidle=0`.
-pub fn set_processor_pminfo(_call: &mut Call<'_>, payload: &Payload) -> Result<Outcome, Errno> {
+pub fn set_processor_pminfo(call: &mut Call<'_>, payload: &Payload) -> Result<Outcome, Errno> {
     let info: SetProcessorPminfo = payload.get();
-    Err(match info.kind {
-        XEN_PM_CX | XEN_PM_PX | XEN_PM_TX | XEN_PM_PDC => Errno::ENOSYS,
-        _ => Errno::EINVAL,
-    })
+    match info.kind {
+        XEN_PM_CX | XEN_PM_PX | XEN_PM_TX => Err(Errno::ENOSYS),
+        XEN_PM_PDC => capabilities(call, &info),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// What dom0 is about to tell firmware that the operating system can do, three words: only what dom0 can do by itself stays.
+fn capabilities(call: &mut Call<'_>, info: &SetProcessorPminfo) -> Result<Outcome, Errno> {
+    let mut handle = [0; 8];
+    handle.copy_from_slice(&info.u[..8]);
+    let at = GuestAddr(u64::from_le_bytes(handle));
+    let [revision, count]: [u32; 2] = call.fetch(at)?;
+    if revision != PDC_REVISION || count == 0 || !is_processor(call, info.id) {
+        return Err(Errno::EINVAL);
+    }
+    let bits_at = GuestAddr(at.0.checked_add(8).ok_or(Errno::EFAULT)?);
+    let bits: u32 = call.fetch(bits_at)?;
+    call.store(bits_at, &(bits & PDC_WITHOUT_MWAIT))?;
+    Ok(Outcome::OK)
+}
+
+/// Whether a CPU has this ACPI identifier. All ones stands for any.
+fn is_processor(call: &Call<'_>, acpi_id: u32) -> bool {
+    let known = |cpu| call.hv.arch.cpu_identity(CpuId(cpu));
+    acpi_id == u32::MAX
+        || (0..call.hv.host.cpus)
+            .filter_map(known)
+            .any(|cpu| cpu.acpi_id == acpi_id)
 }
 
 /// `XENPF_getidletime`: only where dom0 governs the frequency, which it never does.
@@ -64,7 +95,7 @@ mod tests {
         let dom0 = fake.dom0(1);
         for (kind, errno) in [
             (XEN_PM_CX, Errno::ENOSYS),
-            (XEN_PM_PDC, Errno::ENOSYS),
+            (XEN_PM_PDC, Errno::EINVAL),
             (4, Errno::EINVAL),
         ] {
             let info = SetProcessorPminfo {
@@ -80,6 +111,28 @@ mod tests {
             run(&fake, &dom0, XENPF_GETIDLETIME, &0u64),
             Err(Errno::ENOSYS)
         );
+    }
+
+    #[test]
+    fn capabilities_lose_what_dom0_cannot_do() {
+        let fake = Fake::new();
+        let dom0 = fake.dom0(1);
+        let mut info = SetProcessorPminfo {
+            id: 7,
+            kind: XEN_PM_PDC,
+            ..SetProcessorPminfo::default()
+        };
+        info.u[..8].copy_from_slice(&0x3000u64.to_le_bytes());
+        let ask = |info| run(&fake, &dom0, XENPF_SET_PROCESSOR_PMINFO, &info);
+        fake.put(&dom0, 0x3000, &[1u32, 1, u32::MAX]);
+        assert_eq!(ask(info), Ok(Outcome::OK));
+        assert_eq!(fake.get::<u32>(&dom0, 0x3008), 0x8ff);
+        let unknown = SetProcessorPminfo { id: 8, ..info };
+        assert_eq!(ask(unknown), Err(Errno::EINVAL));
+        fake.put(&dom0, 0x3000, &[2u32, 1]);
+        assert_eq!(ask(info), Err(Errno::EINVAL));
+        info.u = [0xff; 104];
+        assert_eq!(ask(info), Err(Errno::EFAULT));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use xen_abi::errno::Errno;
 use xen_abi::sysctl::*;
 use zerocopy::IntoBytes;
 
-use super::framed::{self, Operation, Payload};
-use super::{Call, FramedRow, Needs, Outcome, Row};
+use super::framed::{self, Payload};
+use super::{Call, Needs, Outcome, Row};
 
 /// An operation in flight.
 pub struct SysctlFrame {
@@ -26,14 +26,8 @@ pub struct SysctlFrame {
     pub payload: Payload,
 }
 
-macro_rules! operations {
-    ($($op:ident $name:literal $run:path;)*) => {
-        static OPERATIONS: [Operation<SysctlFrame>; [$($op),*].len()] =
-            [$(Operation { op: $op, name: $name, run: $run },)*];
-    };
-}
-
-operations! {
+framed::operations! {
+    SysctlFrame;
     XEN_SYSCTL_READCONSOLE "readconsole" console::run;
     XEN_SYSCTL_TBUF_OP "tbuf_op" absent::unknown;
     XEN_SYSCTL_PHYSINFO "physinfo" physinfo::run;
@@ -68,17 +62,6 @@ pub const ROW: Row = Row {
     name: "sysctl",
     needs: Needs::Control,
     run,
-};
-
-/// The operations, for the table of hypercalls.
-pub static ROWS: [&dyn FramedRow; OPERATIONS.len()] = {
-    let mut rows: [&dyn FramedRow; OPERATIONS.len()] = [&OPERATIONS[0]; OPERATIONS.len()];
-    let mut at = 0;
-    while at < rows.len() {
-        rows[at] = &OPERATIONS[at];
-        at += 1;
-    }
-    rows
 };
 
 /// Runs the hypercall; the caller's right was checked.
