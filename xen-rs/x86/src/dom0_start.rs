@@ -18,6 +18,7 @@ use xen_core::hal::MachineMemory;
 use xen_core::hypervisor::{CreateDomain, Hypervisor};
 use xen_core::ids::{Domid, Gfn, Maddr, Mfn, VcpuId};
 use xen_core::info;
+use xen_core::memory::remains::Remains;
 use xen_core::p2m::{P2mEntry, PageType};
 use xen_core::sched::{CpuMask, PoolId};
 
@@ -75,14 +76,10 @@ pub fn start(
     let entry = load(hv, kernel, initrd, firmware, host_map, map, vcpus)?;
     give_back_modules(hv, boot, &entry.ram);
     map_low_memory(hv, &domain, host_map)?;
-    open_ports(&domain);
+    open_ports(&domain, firmware);
     if let Some(devices) = &X86Domain::of(&domain).devices {
-        let ram = host_map
-            .iter()
-            .filter(|e| e.kind == E820Kind::RAM)
-            .map(|e| e.range.pages_touched())
-            .collect();
-        devices.discover(hv, &domain, ram, &firmware.config_windows);
+        let withheld = withheld_pages(firmware, host_map);
+        devices.discover(hv, &domain, withheld, &firmware.config_windows);
     }
     dispatch::set_device_handler(device_interrupt);
     start_input(firmware);
@@ -355,7 +352,11 @@ fn give_back_modules(hv: &Hypervisor, boot: &BootInfo, dom0_ram: &[PhysRange]) {
     let ranges = left_over(modules, &except);
     let mut frames = hv.frames.lock();
     for range in &ranges {
-        frames.add_range(Maddr(range.start).mfn(), Maddr(range.end).mfn());
+        frames.free_range(
+            Maddr(range.start).mfn(),
+            Maddr(range.end).mfn(),
+            Remains::SECRETS,
+        );
     }
 }
 
@@ -384,8 +385,19 @@ fn map_low_memory(
     Ok(())
 }
 
+/// What dom0 must not map as a device: RAM, and the HPET, which like the ACPI PM timer is the hypervisor's.
+fn withheld_pages(firmware: &Firmware, host_map: &[E820Entry]) -> Vec<PhysRange> {
+    let ram = host_map
+        .iter()
+        .filter(|e| e.kind == E820Kind::RAM)
+        .map(|e| e.range.pages_touched());
+    let hpet = firmware.hpet.map(|at| PhysRange::from_len(at, 1));
+    ram.chain(hpet.map(|registers| registers.pages_touched()))
+        .collect()
+}
+
 /// dom0 reaches all ports but those of devices that are emulated, absent or the hypervisor's own.
-fn open_ports(domain: &Domain) {
+fn open_ports(domain: &Domain, firmware: &Firmware) {
     const CLOSED: [(u16, u32); 12] = [
         (0x00, 0x20),
         (0x20, 2),
@@ -403,6 +415,9 @@ fn open_ports(domain: &Domain) {
     let arch = X86Domain::of(domain);
     arch.set_ports(0, 0x1_0000, true);
     arch.set_ports(SERIAL.base(), 8, false);
+    if let Some((port, _)) = firmware.pm_timer {
+        arch.set_ports(port, 4, false);
+    }
     CLOSED
         .iter()
         .for_each(|&(first, count)| arch.set_ports(first, count, false));

@@ -5,14 +5,16 @@
 )]
 
 use alloc::string::ToString;
-use xen_core::cmdline::{Baud, Options, SerialPlace};
+use xen_core::cmdline::{Baud, BootScrub, Options, SerialPlace};
 use xen_core::console;
 use xen_core::hypervisor::Hypervisor;
+use xen_core::memory::remains::Remains;
 
 use crate::boot::acpi_tables::{self, Firmware};
 use crate::boot::address_space::ImageLayout;
 use crate::boot::loader::{self, BootInfo};
 use crate::boot::memory::{self, Memory};
+use crate::boot::screen;
 use crate::boot::smp::{self, Trampoline};
 use crate::cpu::instructions::{halt_forever, rsp, set_cr3};
 use crate::cpu::percpu::{PerCpu, STACK_SIZE, prepare_stack, this_cpu};
@@ -56,11 +58,17 @@ pub fn boot_cpu(early: Early) -> ! {
     let boot = boot.unwrap_or_else(|why| fatal(why));
     let options = Options::parse(&boot.cmdline);
     open_console(&options);
+    if let Some(screen) = boot.screen {
+        screen::remember(screen);
+    }
     banner(&boot, &options);
-    let memory = memory::init(&boot, &early.image, |available| {
-        dom0_pages(&options, available)
-    })
-    .unwrap_or_else(|why| fatal(why));
+    let untouched = match options.bootscrub {
+        BootScrub::Never => Remains::HARMLESS,
+        BootScrub::Idle | BootScrub::AtBoot => Remains::SECRETS,
+    };
+    let dom0_share = |available| dom0_pages(&options, available);
+    let memory =
+        memory::init(&boot, &early.image, dom0_share, untouched).unwrap_or_else(|why| fatal(why));
     (early.add_heap)(memory.heap);
     print_map(&memory);
     let firmware = boot
@@ -75,10 +83,19 @@ pub fn boot_cpu(early: Early) -> ! {
     let dom0_map = memory.dom0.clone();
     let hv = make_hypervisor(&boot, options, memory, cpus);
     crate::run::enable_virtualisation().unwrap_or_else(|why| fatal(why));
+    scrub_at_boot(hv);
     crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map)
         .unwrap_or_else(|why| fatal(&why));
     smp::release();
     crate::run::per_cpu_loop()
+}
+
+/// Scrubs all free memory before anybody gets some, if the administrator wants that.
+fn scrub_at_boot(hv: &Hypervisor) {
+    if hv.options.bootscrub == BootScrub::AtBoot {
+        console::print(format_args!("Scrubbing Free RAM"));
+        while hv.scrub_piece() {}
+    }
 }
 
 /// Any other CPU.
@@ -86,6 +103,7 @@ pub fn other_cpu() -> ! {
     // SAFETY: the tables map everything in use, as the boot CPU's do; the stack lies in the direct map.
     unsafe { set_cr3(crate::boot::address_space::root()) };
     tables::load(this_cpu());
+    host::note_microcode(this_cpu());
     local_apic::enable();
     smp::report_and_wait();
     if let Err(why) = crate::run::enable_virtualisation() {
@@ -157,11 +175,12 @@ fn print_map(memory: &Memory) {
 
 fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
     local_apic::detect();
-    let record = smp::boot_record();
+    let record = smp::boot_record(&firmware.processors);
     let top = (rsp() | (STACK_SIZE - 1)) + 1;
     // SAFETY: the boot stack, whose top word the assembly left free.
     unsafe { prepare_stack(top, record) };
     tables::load(record);
+    host::note_microcode(record);
     disable_pic();
     local_apic::enable();
     time::calibrate(firmware);

@@ -23,6 +23,8 @@ use crate::dom0::acpi::{HEADER_LEN, HostTable, InterruptOverride, IoApic};
 pub struct Processor {
     /// Local APIC identifier.
     pub apic_id: u32,
+    /// Processor identifier, by which other tables name it.
+    pub acpi_id: u32,
 }
 
 /// A PCI configuration window.
@@ -161,11 +163,13 @@ fn read_madt(
             MadtEntry::LocalApic(cpu) if cpu.flags & 1 != 0 => {
                 firmware.processors.push(Processor {
                     apic_id: u32::from(cpu.apic_id),
+                    acpi_id: u32::from(cpu.processor_id),
                 })
             }
             MadtEntry::LocalX2Apic(cpu) if cpu.flags & 1 != 0 => {
                 firmware.processors.push(Processor {
                     apic_id: cpu.x2apic_id,
+                    acpi_id: cpu.processor_uid,
                 })
             }
             MadtEntry::IoApic(io) => firmware.io_apics.push(IoApic {
@@ -182,7 +186,9 @@ fn read_madt(
             _ => {}
         }
     }
-    firmware.processors.dedup();
+    firmware
+        .processors
+        .dedup_by_key(|processor| processor.apic_id);
     Ok(())
 }
 

@@ -9,8 +9,9 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use multiboot2::{BootInformation, BootInformationHeader};
+use multiboot2::{BootInformation, BootInformationHeader, FramebufferType};
 
+use super::screen::{FrameBuffer, Screen};
 use crate::dom0::PhysRange;
 use crate::dom0::e820::{E820Entry, E820Kind};
 
@@ -39,6 +40,8 @@ pub struct BootInfo {
     pub memory_map: Vec<E820Entry>,
     /// The RSDP's address of the XSDT or RSDT and whether it is an XSDT, and its OEM field.
     pub acpi_root: Option<AcpiRoot>,
+    /// The screen as it is now.
+    pub screen: Option<Screen>,
 }
 
 /// Where the ACPI tables start.
@@ -85,7 +88,29 @@ pub unsafe fn read(address: u64) -> Result<BootInfo, &'static str> {
         modules,
         memory_map,
         acpi_root: acpi_root(&info),
+        screen: screen(&info),
     })
+}
+
+/// `None` also for screens with a palette, which nobody can describe to dom0, and for senseless sizes.
+fn screen(info: &BootInformation<'_>) -> Option<Screen> {
+    let tag = info.framebuffer_tag()?.ok()?;
+    let (width, height) = (tag.width().try_into().ok()?, tag.height().try_into().ok()?);
+    match tag.buffer_type().ok()? {
+        FramebufferType::Indexed { .. } => None,
+        FramebufferType::RGB { red, green, blue } => Some(Screen::Pixels(FrameBuffer {
+            address: tag.address(),
+            width,
+            height,
+            pitch: tag.pitch().try_into().ok()?,
+            depth: tag.bpp(),
+            colours: [red, green, blue].map(|field| (field.position, field.size)),
+        })),
+        FramebufferType::Text => Some(Screen::Text {
+            columns: width,
+            rows: height,
+        }),
+    }
 }
 
 fn module(tag: &multiboot2::ModuleTag) -> Module {

@@ -4,4 +4,5 @@ pub mod acpi_tables;
 pub mod address_space;
 pub mod loader;
 pub mod memory;
+pub mod screen;
 pub mod smp;

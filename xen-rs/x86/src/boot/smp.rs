@@ -41,8 +41,11 @@ fn delay(ns: u64) {
 
 /// The record of the boot CPU.
 #[must_use]
-pub fn boot_record() -> &'static PerCpu {
-    Box::leak(Box::new(PerCpu::new(CpuId(0), local_apic::id())))
+pub fn boot_record(processors: &[Processor]) -> &'static PerCpu {
+    let apic_id = local_apic::id();
+    let described = processors.iter().find(|p| p.apic_id == apic_id);
+    let acpi_id = described.map_or(0, |p| p.acpi_id);
+    Box::leak(Box::new(PerCpu::new(CpuId(0), apic_id, acpi_id)))
 }
 
 /// Starts every enabled CPU but this one, up to `limit` CPUs in all, and publishes all records.
@@ -60,6 +63,7 @@ pub fn start(processors: &[Processor], boot: &'static PerCpu, limit: u32, trampo
         let record: &'static PerCpu = Box::leak(Box::new(PerCpu::new(
             CpuId(records.len() as u32),
             processor.apic_id,
+            processor.acpi_id,
         )));
         if start_one(record, trampoline) {
             records.push(record);

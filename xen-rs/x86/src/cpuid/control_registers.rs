@@ -8,9 +8,11 @@ use super::xstate;
 
 const CR0_PE: u64 = 1 << 0;
 const CR0_ET: u64 = 1 << 4;
+const CR0_NW: u64 = 1 << 29;
+const CR0_CD: u64 = 1 << 30;
 const CR0_PG: u64 = 1 << 31;
 /// PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG.
-const CR0_DEFINED: u64 = 0x3f | 1 << 16 | 1 << 18 | 1 << 29 | 1 << 30 | CR0_PG;
+const CR0_DEFINED: u64 = 0x3f | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG;
 
 const CR4_PCE: u64 = 1 << 8;
 /// CR4 bits with the feature each needs.
@@ -81,10 +83,14 @@ impl CpuPolicy {
     }
 }
 
-/// Whether CR0 can have this value at rest: no reserved bit, ET set, no paging without protection.
+/// Whether CR0 can have this value at rest: no reserved bit, ET set, no paging without protection,
+/// no write-back policy change (NW) with the cache on.
 #[must_use]
 pub const fn is_cr0_valid(cr0: u64) -> bool {
-    cr0 & !CR0_DEFINED == 0 && cr0 & CR0_ET != 0 && cr0 & (CR0_PE | CR0_PG) != CR0_PG
+    cr0 & !CR0_DEFINED == 0
+        && cr0 & CR0_ET != 0
+        && cr0 & (CR0_PE | CR0_PG) != CR0_PG
+        && cr0 & (CR0_CD | CR0_NW) != CR0_NW
 }
 
 #[cfg(test)]
@@ -117,6 +123,7 @@ mod tests {
     #[test]
     fn cr0_is_checked() {
         assert!(is_cr0_valid(0x11) && is_cr0_valid(0x8005_0033));
+        assert!(is_cr0_valid(0x6000_0010) && !is_cr0_valid(0x2000_0011));
         assert!(!is_cr0_valid(0x1) && !is_cr0_valid(0x8000_0010) && !is_cr0_valid(1 << 32 | 0x11));
     }
 

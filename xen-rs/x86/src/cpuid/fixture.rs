@@ -42,6 +42,7 @@ pub(crate) const CAPABLE: Virtualisable = Virtualisable {
     invpcid: true,
     xsaves: true,
     lfence_dispatch: false,
+    virtual_ssbd: false,
 };
 
 /// The policies on [`Epyc`].

@@ -29,6 +29,8 @@ pub struct Virtualisable {
     pub xsaves: bool,
     /// The hypervisor has made LFENCE dispatch-serialising (AMD, DE_CFG).
     pub lfence_dispatch: bool,
+    /// Speculative store bypass can be switched per vCPU, through MSR_VIRT_SPEC_CTRL.
+    pub virtual_ssbd: bool,
 }
 
 /// Everything CPUID of the host says, except what depends on the current XCR0 and MSR_XSS.

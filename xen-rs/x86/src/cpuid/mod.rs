@@ -32,6 +32,7 @@ pub use hypervisor::{HYPERCALL_PAGE_MSR, HypervisorInfo};
 pub use leaf::{HostCpuid, Leaf};
 pub use policy::CpuPolicy;
 pub use query::Dynamic;
+pub use recalculate::SHARED_1D;
 pub use serialise::{
     MAX_SERIALISED_LEAVES, MAX_SERIALISED_MSRS, MSR_ARCH_CAPABILITIES, MSR_PLATFORM_INFO,
 };

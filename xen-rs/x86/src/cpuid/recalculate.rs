@@ -11,7 +11,7 @@ use super::vendor::Vendor;
 use super::xstate;
 
 /// Bits of CPUID 1 edx that AMD repeats in 0x8000_0001 edx: FPU to CX8, APIC, MTRR to PSE36, MMX, FXSR.
-const SHARED_1D: u32 = 0x0183_f3ff;
+pub const SHARED_1D: u32 = 0x0183_f3ff;
 
 impl CpuPolicy {
     /// Clamps the policy of a domain to what the host allows and makes it consistent.

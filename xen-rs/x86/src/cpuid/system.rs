@@ -129,6 +129,9 @@ fn hvm_max(raw: &CpuPolicy, host: &CpuPolicy, can: &Virtualisable) -> CpuPolicy 
             set.remove(feature);
         }
     }
+    // With an architectural control guests need no other.
+    let needed = !host.has(Feature::AMD_SSBD);
+    set.set(Feature::VIRT_SSBD, can.virtual_ssbd && needed);
     widen(&mut set, host.vendor());
     common(&mut set, host);
     set.drop_unsupported();
@@ -189,6 +192,7 @@ fn hvm_default(raw: &CpuPolicy, host: &CpuPolicy, max: &CpuPolicy) -> CpuPolicy 
     let mut set = max.featureset();
     set.intersect(&OFFERED);
     common(&mut set, host);
+    set.set(Feature::VIRT_SSBD, max.has(Feature::VIRT_SSBD));
     // The maximum has these whatever the host is like; here they mean the host.
     for feature in [
         Feature::MD_CLEAR,
@@ -219,6 +223,29 @@ fn hvm_default(raw: &CpuPolicy, host: &CpuPolicy, max: &CpuPolicy) -> CpuPolicy 
 mod tests {
     use super::*;
     use crate::cpuid::fixture::{CAPABLE, Epyc, system};
+
+    /// A host whose processors have no architectural control of speculation.
+    struct Older;
+
+    impl HostCpuid for Older {
+        fn leaf(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+            let [a, b, c, d] = Epyc.leaf(leaf, subleaf);
+            let hidden = if leaf == 0x8000_0008 { u32::MAX } else { 0 };
+            [a, b & !hidden, c, d]
+        }
+    }
+
+    #[test]
+    fn virtual_control_of_store_bypass_is_offered_where_there_is_no_other() {
+        let can = Virtualisable {
+            virtual_ssbd: true,
+            ..CAPABLE
+        };
+        let offered = |system: SystemPolicies| system.for_domain().has(Feature::VIRT_SSBD);
+        assert!(offered(SystemPolicies::new(&Older, &can)));
+        assert!(!offered(SystemPolicies::new(&Older, &CAPABLE)));
+        assert!(!offered(SystemPolicies::new(&Epyc, &can)));
+    }
 
     #[test]
     fn guests_get_an_emulated_apic_and_see_a_hypervisor() {
