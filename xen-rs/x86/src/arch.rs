@@ -11,12 +11,15 @@ use core::sync::atomic::Ordering::SeqCst;
 use spin::Once;
 use xen_abi::errno::Errno;
 use xen_core::domain::Domain;
-use xen_core::hal::{Arch, DomainArch, NewDomain, Restart, SerialisedPolicy, VcpuArch};
-use xen_core::ids::VcpuId;
+use xen_core::hal::{
+    Arch, CpuIdentity, DomainArch, NewDomain, Restart, SerialisedPolicy, VcpuArch,
+};
+use xen_core::ids::{CpuId, VcpuId};
 use xen_core::vpci::Sbdf;
 
 use crate::cpu::instructions::cpuid;
 use crate::cpu::percpu::{all_cpus, this_cpu};
+use crate::cpu::store_bypass;
 use crate::cpuid::{HostCpuid, SystemPolicies, Virtualisable};
 use crate::domain::X86Domain;
 use crate::interrupts::local_apic;
@@ -53,6 +56,7 @@ pub fn policies() -> &'static SystemPolicies {
             invpcid: true,
             xsaves: false,
             lfence_dispatch: false,
+            virtual_ssbd: store_bypass::is_available(),
         };
         SystemPolicies::new(&ThisCpu, &can)
     })
@@ -102,6 +106,15 @@ impl Arch for X86Arch {
 
     fn debug_key(&self, key: u8) -> bool {
         crate::debug_keys::handle(key)
+    }
+
+    fn cpu_identity(&self, cpu: CpuId) -> Option<CpuIdentity> {
+        let record = all_cpus().get(cpu.0 as usize)?;
+        Some(crate::host::identity(record))
+    }
+
+    fn dom0_screen(&self) -> Option<xen_abi::xen::Dom0VgaConsoleInfo> {
+        crate::boot::screen::for_dom0()
     }
 }
 

@@ -5,7 +5,7 @@
 use xen_core::ids::Gpa;
 
 /// Control state that decides how linear addresses translate.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct PagingState {
     /// CR0.
     pub cr0: u64,
@@ -70,6 +70,15 @@ struct Format {
 }
 
 impl PagingState {
+    /// The same without the flags that have no part in translation, for comparing.
+    #[must_use]
+    pub const fn relevant(self) -> Self {
+        Self {
+            rflags: self.rflags & RFLAGS_AC,
+            ..self
+        }
+    }
+
     fn format(&self) -> Option<Format> {
         Some(
             match (
@@ -101,11 +110,11 @@ impl PagingState {
     ///
     /// # Errors
     /// The page fault the guest would get.
-    pub fn translate(
+    pub fn translate<T: Tables + ?Sized>(
         &self,
         linear: u64,
         access: AccessKind,
-        tables: &mut dyn Tables,
+        tables: &mut T,
     ) -> Result<Gpa, PageFault> {
         let Some(format) = self.format() else {
             return Ok(Gpa(linear & 0xffff_ffff));

@@ -7,7 +7,7 @@ use zerocopy::FromBytes;
 
 use crate::domain::X86Domain;
 use crate::hvm_context::VcpuRegisters;
-use crate::vcpu::State;
+use crate::vcpu::{Backend, State};
 
 /// 32-bit flat protected mode at `entry` with `start_info` in ebx (docs/misc/pvh.pandoc of Xen, "x86/HVM direct boot ABI").
 pub fn pvh(state: &mut State, entry: u32, start_info: u32) {

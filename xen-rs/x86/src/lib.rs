@@ -16,6 +16,7 @@ pub mod dom0_start;
 pub mod domain;
 pub mod guest_paging;
 pub mod host;
+pub mod host_memory_types;
 pub mod hvm_context;
 pub mod hvm_start;
 pub mod interrupts;

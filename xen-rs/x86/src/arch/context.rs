@@ -14,10 +14,21 @@ use xen_core::vcpu::Vcpu;
 
 use crate::cpu::instructions::{cpuid, rdtsc};
 use crate::domain::X86Domain;
-use crate::hvm_context::{Context, ContextWriter, Record, VcpuRegisters, header, size_limit};
+use crate::hvm_context::{
+    Context, ContextWriter, PendingEvent, Record, VcpuRegisters, header, size_limit,
+};
 use crate::msr_policy::Mtrr;
 use crate::time;
-use crate::vcpu::{Event, State, X86Vcpu};
+use crate::vcpu::{Backend, Event, State, X86Vcpu};
+
+/// Kinds of [`PendingEvent`].
+const EVENT_INTERRUPT: u8 = 0;
+const EVENT_NMI: u8 = 2;
+const EVENT_EXCEPTION: u8 = 3;
+const EVENT_SOFTWARE: u8 = 4;
+const NMI_VECTOR: u8 = 2;
+const BREAKPOINT: u8 = 3;
+const OVERFLOW: u8 = 4;
 
 /// Most bytes a context of the domain takes.
 #[must_use]
@@ -58,8 +69,9 @@ fn cpu_record(mut state: xen_core::lock::Guard<'_, alloc::boxed::Box<State>>) ->
     let mut registers = state.hw.save_registers(state.registers.0);
     registers.breakpoints = state.extended.dr;
     registers.tsc_aux = state.extended.tsc_aux as u32;
-    registers.tsc = rdtsc().wrapping_add(state.hw.vmcb.tsc_offset);
+    registers.tsc = rdtsc().wrapping_add(state.hw.tsc_offset());
     registers.fpu = Some(state.extended.legacy());
+    registers.pending_event = state.pending.map(to_record_event);
     registers.to_record()
 }
 
@@ -101,7 +113,7 @@ fn apply(domain: &Domain, record: &Record<'_>, check_only: bool) -> Result<(), E
             let mtrr = Mtrr::load(&record.zero_extended::<HvmHwMtrr>()?)?;
             if !check_only {
                 let mut state = X86Vcpu::of(vcpu).state.lock_second();
-                state.hw.vmcb.pat = mtrr.pat();
+                state.hw.set_pat(mtrr.pat());
                 state.msrs.mtrr = mtrr;
             }
             Ok(())
@@ -131,9 +143,7 @@ fn load_cpu(
     }
     let mut state = X86Vcpu::of(vcpu).state.lock_second();
     let state = &mut **state;
-    let pat = state.hw.vmcb.pat;
     state.hw.load_registers(&registers);
-    state.hw.vmcb.pat = pat;
     state.registers.0 = registers.gprs;
     state.extended.reset();
     state.extended.dr = registers.breakpoints;
@@ -142,20 +152,40 @@ fn load_cpu(
         state.extended.set_legacy(image);
     }
     if registers.tsc != 0 {
-        state.hw.vmcb.tsc_offset = registers.tsc.wrapping_sub(rdtsc());
+        state.hw.set_tsc_offset(registers.tsc.wrapping_sub(rdtsc()));
     }
-    state.pending = registers.pending_event.and_then(|event| match event.kind {
-        0 => Some(Event::Interrupt(event.vector)),
-        2 => Some(Event::Nmi),
-        3 => Some(Event::Exception {
-            vector: event.vector,
-            error_code: event.error_code,
-        }),
-        _ => None,
-    });
+    state.pending = registers.pending_event.and_then(from_record_event);
     state.wait_for_startup = false;
     X86Vcpu::of(vcpu).initialised.store(true, SeqCst);
     Ok(())
+}
+
+fn to_record_event(event: Event) -> PendingEvent {
+    let (kind, vector, error_code) = match event {
+        Event::Interrupt(vector) => (EVENT_INTERRUPT, vector, None),
+        Event::Nmi => (EVENT_NMI, NMI_VECTOR, None),
+        Event::Exception { vector, error_code } => (EVENT_EXCEPTION, vector, error_code),
+        Event::Software(vector) => (EVENT_SOFTWARE, vector, None),
+    };
+    PendingEvent {
+        vector,
+        kind,
+        error_code,
+    }
+}
+
+/// INT n, INT3 and INTO are left out: the instruction pointer still is on them, so they are executed again.
+fn from_record_event(event: PendingEvent) -> Option<Event> {
+    match (event.kind, event.vector) {
+        (EVENT_INTERRUPT, vector) => Some(Event::Interrupt(vector)),
+        (EVENT_NMI, _) => Some(Event::Nmi),
+        (EVENT_EXCEPTION, BREAKPOINT | OVERFLOW) => None,
+        (EVENT_EXCEPTION, vector) => Some(Event::Exception {
+            vector,
+            error_code: event.error_code,
+        }),
+        _ => None,
+    }
 }
 
 fn load_lapic(vcpu: &Vcpu, record: &Record<'_>, check_only: bool) -> Result<(), Errno> {
@@ -175,4 +205,39 @@ fn load_lapic(vcpu: &Vcpu, record: &Record<'_>, check_only: bool) -> Result<(), 
         half.publish(&state);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_events_survive_the_record() {
+        for event in [
+            Event::Interrupt(0x31),
+            Event::Nmi,
+            Event::Exception {
+                vector: 14,
+                error_code: Some(2),
+            },
+            Event::Exception {
+                vector: 6,
+                error_code: None,
+            },
+        ] {
+            assert_eq!(from_record_event(to_record_event(event)), Some(event));
+        }
+    }
+
+    #[test]
+    fn software_interrupts_are_executed_again() {
+        for (kind, vector) in [(EVENT_SOFTWARE, 0x80), (EVENT_EXCEPTION, BREAKPOINT)] {
+            let event = PendingEvent {
+                vector,
+                kind,
+                error_code: None,
+            };
+            assert_eq!(from_record_event(event), None);
+        }
+    }
 }

@@ -222,6 +222,17 @@ pub fn xsetbv(index: u32, value: u64) {
     };
 }
 
+/// An extended control register (XCR0).
+#[must_use]
+pub fn xgetbv(index: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: a register read; OSXSAVE is on.
+    unsafe {
+        asm!("xgetbv", in("ecx") index, out("eax") low, out("edx") high, options(nomem, nostack))
+    };
+    u64::from(high) << 32 | u64::from(low)
+}
+
 /// Debug registers 0 to 3.
 #[must_use]
 pub fn debug_registers() -> [u64; 4] {

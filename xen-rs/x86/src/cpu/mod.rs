@@ -2,6 +2,7 @@
 
 pub mod instructions;
 pub mod percpu;
+pub mod store_bypass;
 pub mod tables;
 
 pub use percpu::stack_frame;

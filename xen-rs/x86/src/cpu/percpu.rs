@@ -23,6 +23,12 @@ pub struct PerCpu {
     pub id: CpuId,
     /// Local APIC identifier.
     pub apic_id: u32,
+    /// Processor identifier in the MADT.
+    pub acpi_id: u32,
+    /// Revision of the CPU's microcode, once it runs.
+    pub microcode: AtomicU32,
+    /// What runs here wants no speculative store bypass.
+    pub no_store_bypass: AtomicBool,
     /// Set while guest code runs.
     pub in_guest: AtomicBool,
     /// Root of the nested tables in use, for shoot-downs; 0 when none.
@@ -51,10 +57,13 @@ pub const NOT_ARMED: u64 = 0;
 impl PerCpu {
     /// The record of a CPU that has not started.
     #[must_use]
-    pub fn new(id: CpuId, apic_id: u32) -> Self {
+    pub fn new(id: CpuId, apic_id: u32, acpi_id: u32) -> Self {
         Self {
             id,
             apic_id,
+            acpi_id,
+            microcode: AtomicU32::new(0),
+            no_store_bypass: AtomicBool::new(false),
             in_guest: AtomicBool::new(false),
             nested_root: AtomicU64::new(0),
             exits: AtomicU64::new(0),

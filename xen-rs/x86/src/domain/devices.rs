@@ -35,9 +35,27 @@ pub struct Models {
     pub io_apics: Vec<Vioapic>,
     /// PCI.
     pub pci: Vpci,
-    /// RAM of the machine, which is never device memory.
-    pub ram: Vec<PhysRange>,
+    /// RAM of the machine and the registers of the hypervisor's own devices: nothing here is dom0's device memory.
+    pub withheld: Vec<PhysRange>,
     messages: Messages,
+}
+
+impl Models {
+    /// The PCI model, and the adapter for what it asks for.
+    fn pci_with_adapter<'a>(
+        &'a mut self,
+        hv: &'a Hypervisor,
+        domain: &'a Arc<Domain>,
+    ) -> (&'a mut Vpci, Adapter<'a>) {
+        let adapter = Adapter {
+            hv,
+            domain,
+            withheld: &self.withheld,
+            messages: &mut self.messages,
+            io_apics: &self.io_apics,
+        };
+        (&mut self.pci, adapter)
+    }
 }
 
 /// The models and the hardware under them.
@@ -53,7 +71,7 @@ impl Devices {
         let models = Models {
             io_apics: Vec::new(),
             pci: Vpci::new(),
-            ram: Vec::new(),
+            withheld: Vec::new(),
             messages: Messages::default(),
         };
         Self {
@@ -67,11 +85,11 @@ impl Devices {
         &self,
         hv: &Hypervisor,
         domain: &Arc<Domain>,
-        ram: Vec<PhysRange>,
+        withheld: Vec<PhysRange>,
         windows: &[crate::boot::acpi_tables::ConfigWindow],
     ) {
         let mut models = self.models.lock();
-        models.ram = ram;
+        models.withheld = withheld;
         models.io_apics = io_apic::all().iter().filter_map(emulated).collect();
         for w in windows {
             self.hardware.add_window(w);
@@ -83,19 +101,7 @@ impl Devices {
                 end_bus: w.end_bus,
             });
         }
-        let Models {
-            pci,
-            ram,
-            messages,
-            io_apics,
-        } = &mut *models;
-        let mut adapter = Adapter {
-            hv,
-            domain,
-            ram,
-            messages,
-            io_apics,
-        };
+        let (pci, mut adapter) = models.pci_with_adapter(hv, domain);
         pci.discover(0..=255, &self.hardware, &mut adapter);
     }
 
@@ -114,24 +120,8 @@ impl Devices {
         size: u8,
     ) -> Option<u32> {
         let mut models = self.models.lock();
-        let Models {
-            pci,
-            ram,
-            messages,
-            io_apics,
-        } = &mut *models;
-        pci.port_read(
-            port,
-            size,
-            &self.hardware,
-            &mut Adapter {
-                hv,
-                domain,
-                ram,
-                messages,
-                io_apics,
-            },
-        )
+        let (pci, mut adapter) = models.pci_with_adapter(hv, domain);
+        pci.port_read(port, size, &self.hardware, &mut adapter)
     }
 
     /// A configuration port write; `false` if the port is another.
@@ -144,25 +134,8 @@ impl Devices {
         value: u32,
     ) -> bool {
         let mut models = self.models.lock();
-        let Models {
-            pci,
-            ram,
-            messages,
-            io_apics,
-        } = &mut *models;
-        pci.port_write(
-            port,
-            size,
-            value,
-            &self.hardware,
-            &mut Adapter {
-                hv,
-                domain,
-                ram,
-                messages,
-                io_apics,
-            },
-        )
+        let (pci, mut adapter) = models.pci_with_adapter(hv, domain);
+        pci.port_write(port, size, value, &self.hardware, &mut adapter)
     }
 
     /// Whether an emulated device answers at the address.
@@ -186,24 +159,8 @@ impl Devices {
                 models.io_apics[index].read((at.0 & 0xfff) as u16),
             ));
         }
-        let Models {
-            pci,
-            ram,
-            messages,
-            io_apics,
-        } = &mut *models;
-        pci.mmio_read(
-            at,
-            size,
-            &self.hardware,
-            &mut Adapter {
-                hv,
-                domain,
-                ram,
-                messages,
-                io_apics,
-            },
-        )
+        let (pci, mut adapter) = models.pci_with_adapter(hv, domain);
+        pci.mmio_read(at, size, &self.hardware, &mut adapter)
     }
 
     /// As [`Self::mmio_read`]; `false` if there is no device.
@@ -226,32 +183,15 @@ impl Devices {
             }
             return true;
         }
-        let Models {
-            pci,
-            ram,
-            messages,
-            io_apics,
-        } = &mut *models;
-        pci.mmio_write(
-            at,
-            size,
-            value,
-            &self.hardware,
-            &mut Adapter {
-                hv,
-                domain,
-                ram,
-                messages,
-                io_apics,
-            },
-        )
+        let (pci, mut adapter) = models.pci_with_adapter(hv, domain);
+        pci.mmio_write(at, size, value, &self.hardware, &mut adapter)
     }
 
     /// Whether dom0 may reach this page directly at the same machine address.
     #[must_use]
     pub fn may_map(&self, page: Gfn) -> bool {
         let models = self.models.lock();
-        is_device_memory(&models.ram, &models.io_apics, Mfn(page.0), 1)
+        is_device_memory(&models.withheld, &models.io_apics, Mfn(page.0), 1)
             && !models.pci.traps(page.gpa())
     }
 
@@ -304,11 +244,8 @@ fn emulated(real: &io_apic::IoApic) -> Option<Vioapic> {
         address: u64::from(real.description.address),
         gsi_base: real.description.gsi_base,
         pins: u8::try_from(real.pins).ok()?,
-        version: if real.version >= 0x20 {
-            crate::vioapic::Version::V20
-        } else {
-            crate::vioapic::Version::V11
-        },
+        // As on Xen, whatever the real one is: dom0 needs no EOI register.
+        version: crate::vioapic::Version::V11,
     })
 }
 
@@ -328,11 +265,11 @@ fn raise(all: &mut [Vioapic], gsi: u32, level: bool) -> Option<Delivery> {
     }
 }
 
-fn is_device_memory(ram: &[PhysRange], io_apics: &[Vioapic], first: Mfn, count: u64) -> bool {
+fn is_device_memory(withheld: &[PhysRange], io_apics: &[Vioapic], first: Mfn, count: u64) -> bool {
     let range = PhysRange::from_len(first.maddr().0, count.saturating_mul(4096));
     let overlaps = |start: u64, len: u64| range.overlaps(&PhysRange::from_len(start, len));
     first.0 < 1 << 40
-        && !ram.iter().any(|r| r.overlaps(&range))
+        && !withheld.iter().any(|r| r.overlaps(&range))
         && !overlaps(LOCAL_APIC_PAGE << 12, 4096)
         && !range.overlaps(&HT_RANGE)
         && !io_apics
@@ -344,14 +281,14 @@ fn is_device_memory(ram: &[PhysRange], io_apics: &[Vioapic], first: Mfn, count: 
 struct Adapter<'a> {
     hv: &'a Hypervisor,
     domain: &'a Arc<Domain>,
-    ram: &'a [PhysRange],
+    withheld: &'a [PhysRange],
     messages: &'a mut Messages,
     io_apics: &'a [Vioapic],
 }
 
 impl Effects for Adapter<'_> {
     fn check_mmio(&self, first: Mfn, count: u64) -> Result<(), Errno> {
-        if is_device_memory(self.ram, self.io_apics, first, count) {
+        if is_device_memory(self.withheld, self.io_apics, first, count) {
             Ok(())
         } else {
             Err(Errno::EINVAL)

@@ -75,11 +75,17 @@ impl X86Domain {
         } else {
             systems.for_domain()
         };
+        Ok(Self::with_policy(new, policy))
+    }
+
+    /// The same with a policy that is given.
+    #[must_use]
+    pub fn with_policy(new: &NewDomain, policy: CpuPolicy) -> Self {
         let ports = PortMap::closed();
         let port_map_address = physical(&*ports);
         let mut msr_map = MsrMap::closed();
         SWITCHED_MSRS.iter().for_each(|&msr| msr_map.open(msr));
-        Ok(Self {
+        Self {
             policy: RwLock::new(Rank::Values, policy),
             ports: Lock::new(Rank::Values, ports),
             port_map_address,
@@ -88,7 +94,7 @@ impl X86Domain {
             last_arbitrated: AtomicU32::new(0),
             msr_relaxed: new.misc_flags & xen_abi::arch_x86::XEN_X86_MSR_RELAXED != 0,
             devices: new.hardware_domain.then(Devices::new),
-        })
+        }
     }
 
     /// The machine-specific half of any domain.

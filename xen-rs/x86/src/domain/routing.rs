@@ -82,6 +82,7 @@ fn apply(state: &mut State, arch: &X86Vcpu, events: ProcessorEvents) {
         state.vlapic.init();
         state.pending = None;
         state.nmi_pending = false;
+        state.nmi_blocked = false;
         state.wait_for_startup = true;
     }
     if let Some(page) = events.startup.filter(|_| state.wait_for_startup) {

@@ -14,6 +14,8 @@ const SYSCFG_SHOWN: u64 = 1 << 18 | 1 << 20 | 1 << 21 | 1 << 22;
 const HWCR_TSC_FREQ_SEL: u64 = 1 << 24;
 /// LFENCE waits for earlier instructions.
 const DE_CFG_LFENCE_SERIALISE: u64 = 1 << 1;
+/// Disables speculative store bypass.
+const SSBD: u64 = 1 << 2;
 /// The firmware has kept the threshold registers.
 const MC4_MISC_LOCKED: u64 = 1 << 61;
 
@@ -37,6 +39,9 @@ pub(super) fn read(msrs: &VcpuMsrs, number: u32, context: &MsrContext<'_>) -> Op
         }
         msr::BU_CFG | msr::BU_CFG2 => MsrRead::HOST,
         msr::HWCR => MsrRead::Value(hwcr(context)),
+        msr::VIRT_SPEC_CTRL => {
+            MsrRead::value_if(context.policy.has(Feature::VIRT_SSBD), msrs.virt_spec_ctrl)
+        }
         msr::DE_CFG => MsrRead::Value(DE_CFG_LFENCE_SERIALISE),
         msr::MC4_MISC1..=msr::MC4_MISC3 => MsrRead::Value(MC4_MISC_LOCKED),
         msr::EVNTSEL0..=msr::PERFCTR3
@@ -65,7 +70,14 @@ pub(super) fn write(
     Some(match number {
         // Nothing in it can be changed.
         msr::HWCR => MsrWrite::done_if(value == hwcr(context)),
-        PATCH_LEVEL | msr::VM_HSAVE_PA => MsrWrite::Fault,
+        msr::VIRT_SPEC_CTRL if context.policy.has(Feature::VIRT_SSBD) => {
+            // Other bits are ignored, so that a guest need not know which exist.
+            msrs.virt_spec_ctrl = value & SSBD;
+            MsrWrite::StoreBypass {
+                disabled: value & SSBD != 0,
+            }
+        }
+        PATCH_LEVEL | msr::VM_HSAVE_PA | msr::VIRT_SPEC_CTRL => MsrWrite::Fault,
         msr::BU_CFG | msr::BU_CFG2 => MsrWrite::IgnoredIfHostHas,
         msr::EVNTSEL0..=msr::PERFCTR3
         | msr::EVNTSEL0_EXT..=msr::PERFCTR5_EXT

@@ -69,6 +69,11 @@ pub enum MsrWrite {
     MemoryTypes,
     /// Load as guest MSR_SPEC_CTRL.
     SpecCtrl(u64),
+    /// Run this vCPU with or without speculative store bypass.
+    StoreBypass {
+        /// Without.
+        disabled: bool,
+    },
     /// Write to the host's MSR: a barrier or flush for this vCPU, already checked.
     Host {
         /// MSR_PRED_CMD or MSR_FLUSH_CMD.

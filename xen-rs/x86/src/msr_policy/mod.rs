@@ -24,7 +24,7 @@ use crate::cpuid::{Feature, HYPERCALL_PAGE_MSR, MSR_ARCH_CAPABILITIES, MSR_PLATF
 
 pub use decision::{MsrContext, MsrRead, MsrWrite};
 pub use machine_check::MachineCheck;
-pub use mtrr::{FIXED, GUEST_RANGES, HostMtrr, MAX_RANGES, Mtrr};
+pub use mtrr::{FIXED, FIXED_NUMBERS, GUEST_RANGES, HostMtrr, MAX_RANGES, Mtrr};
 pub use record::SAVED_MSRS;
 pub use speculation::spec_ctrl_bits;
 
@@ -47,6 +47,8 @@ pub struct VcpuMsrs {
     pub spec_ctrl: u64,
     /// MSR_TSC_AUX; likewise.
     pub tsc_aux: u32,
+    /// MSR_VIRT_SPEC_CTRL: only the bit that disables speculative store bypass.
+    pub virt_spec_ctrl: u64,
     /// MSR_TSC_ADJUST.
     pub tsc_adjust: u64,
     /// AMD's breakpoint address masks; likewise.
@@ -64,6 +66,7 @@ impl VcpuMsrs {
             machine_check: MachineCheck::new(vendor),
             spec_ctrl: 0,
             tsc_aux: 0,
+            virt_spec_ctrl: 0,
             tsc_adjust: 0,
             breakpoint_masks: [0; 4],
             misc_features: 0,

@@ -82,8 +82,11 @@ impl Mtrr {
             count: count as u8,
             ..Self::default()
         };
-        for (number, value) in (msr::VARIABLE..).zip(host.ranges[..count].as_flattened()) {
-            mtrr.write(number, *value, address_bits);
+        // A mask covers the host's address bits, of which the vCPU may have fewer.
+        let present = !u64::MAX.checked_shl(address_bits).unwrap_or(0);
+        for (number, [base, mask]) in (msr::VARIABLE..).step_by(2).zip(&host.ranges[..count]) {
+            mtrr.write(number, *base, address_bits);
+            mtrr.write(number + 1, *mask & present, address_bits);
         }
         for (slot, &value) in mtrr.fixed.iter_mut().zip(&host.fixed) {
             if value.to_le_bytes().into_iter().all(is_memory_type) {
@@ -229,8 +232,8 @@ impl Mtrr {
     }
 }
 
-/// The fixed-range registers, in the record's order.
-const FIXED_NUMBERS: [u32; FIXED] = {
+/// The fixed-range registers, lowest addresses first, as in the record.
+pub const FIXED_NUMBERS: [u32; FIXED] = {
     let mut numbers = [msr::FIXED_64K; FIXED];
     (numbers[1], numbers[2]) = (msr::FIXED_16K, msr::FIXED_16K + 1);
     let mut i = 3;
@@ -352,7 +355,7 @@ mod tests {
 
     #[test]
     fn dom0_sees_the_hosts_registers() {
-        let ranges = [[0x8000_0000, 0xff_8000_0800]; 12];
+        let ranges = [[0x8000_0000, 0xffff_8000_0800]; 12];
         let host = HostMtrr {
             ranges: &ranges,
             fixed: [0x0606_0606_0606_0606; FIXED],

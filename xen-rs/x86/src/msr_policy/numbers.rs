@@ -103,6 +103,8 @@ pub mod amd {
     pub const TSEG_MASK: u32 = 0xc001_0113;
     /// Virtualisation control.
     pub const VM_CR: u32 = 0xc001_0114;
+    /// What a hypervisor offers in place of a family's own control of speculation.
+    pub const VIRT_SPEC_CTRL: u32 = 0xc001_011f;
     /// Host state save area.
     pub const VM_HSAVE_PA: u32 = 0xc001_0117;
     /// Six pairs of event selector and counter.

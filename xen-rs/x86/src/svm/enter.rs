@@ -58,6 +58,12 @@ pub fn saves_next_rip() -> bool {
     cpuid(0x8000_000a, 0).edx & 1 << 3 != 0
 }
 
+/// Whether VM exits carry operands of intercepted instructions.
+#[must_use]
+pub fn has_decode_assists() -> bool {
+    cpuid(0x8000_000a, 0).edx & 1 << 7 != 0
+}
+
 /// Switches SVM on for this CPU. `host_save` is a frame that is the CPU's own from now on.
 pub fn enable(host_save: Maddr) {
     wrmsr(IA32_EFER, rdmsr(IA32_EFER) | EFER_SVME);

@@ -193,6 +193,12 @@ pub mod intercept {
         | 1 << 31;
     /// #DB and #AC, whose delivery a guest can make raise themselves again without end inside the processor, and #MC, which is the machine's.
     pub const EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+    /// [`Vmcb::intercept_cr`](super::Vmcb::intercept_cr): writes of CR4.
+    pub const CR4_WRITE: u32 = 1 << (16 + 4);
+    /// Word 0: writes of CR0 that change more than TS and MP, and every LMSW.
+    pub const CR0_SELECTIVE_WRITE: u32 = 1 << 5;
+    /// Word 0: IRET.
+    pub const IRET: u32 = 1 << 20;
     /// Word 0: a virtual interrupt could be taken.
     pub const VINTR: u32 = 1 << 4;
     /// Word 1: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, ICEBP off, WBINVD, MONITOR, MWAIT, XSETBV.
@@ -203,6 +209,10 @@ pub mod intercept {
 
 /// Values of [`Vmcb::exit_code`].
 pub mod exit {
+    /// Write of CR0.
+    pub const CR0_WRITE: u64 = 0x10;
+    /// Write of CR4.
+    pub const CR4_WRITE: u64 = 0x14;
     /// #DB.
     pub const DEBUG: u64 = 0x41;
     /// #AC.
@@ -219,10 +229,14 @@ pub mod exit {
     pub const INIT: u64 = 0x63;
     /// Virtual interrupt window.
     pub const VINTR: u64 = 0x64;
+    /// Write of CR0 that changes more than TS and MP.
+    pub const CR0_SELECTIVE_WRITE: u64 = 0x65;
     /// RDPMC.
     pub const RDPMC: u64 = 0x6f;
     /// CPUID.
     pub const CPUID: u64 = 0x72;
+    /// IRET.
+    pub const IRET: u64 = 0x74;
     /// INVD.
     pub const INVD: u64 = 0x76;
     /// PAUSE.

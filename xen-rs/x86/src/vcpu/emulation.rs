@@ -5,11 +5,12 @@ use xen_core::ids::{Gpa, PAGE_SIZE};
 
 use super::backend::Backend;
 use super::entry::{Next, Running};
-use super::linear::GuestTables;
-use super::{mmio, port};
+use super::linear::{LinearSpace, Unreachable};
+use super::{control, mmio, port};
 use crate::guest_paging::{AccessKind, PageFault};
 
 const PAGE_FAULT: u8 = 14;
+const GENERAL_PROTECTION: u8 = 13;
 const UNDEFINED: u8 = 6;
 
 /// Does one instruction for the guest.
@@ -47,8 +48,12 @@ pub fn emulate(running: &mut Running<'_>) -> Next {
     }
 }
 
+/// What is read to recognise an instruction: a legal one is shorter.
+pub const WINDOW: usize = 16;
+
 /// Copies instruction bytes at RIP; how many are readable.
-pub fn fetch(running: &mut Running<'_>, bytes: &mut [u8]) -> Option<usize> {
+#[inline]
+pub fn fetch(running: &mut Running<'_>, mode: Mode, bytes: &mut [u8; WINDOW]) -> Option<usize> {
     let given = running.state.hw.fetched().len();
     if given > 0 {
         let len = given.min(bytes.len());
@@ -57,24 +62,31 @@ pub fn fetch(running: &mut Running<'_>, bytes: &mut [u8]) -> Option<usize> {
     }
     let hw = &running.state.hw;
     let rip = hw.rip();
-    let linear = if running.mode() == Mode::Long64 {
+    let linear = if mode == Mode::Long64 {
         rip
     } else {
         hw.segment(SegmentName::Cs).base.wrapping_add(rip) & 0xffff_ffff
     };
+    if linear as usize & (PAGE_SIZE - 1) <= PAGE_SIZE - WINDOW {
+        let access = fetch_access(running);
+        *bytes = LinearSpace::new(running.hv, running.domain, running.state)
+            .bytes_in_page(linear, access)
+            .ok()?;
+        return Some(WINDOW);
+    }
     fetch_at(running, linear, bytes).ok()
 }
 
-fn translate(running: &Running<'_>, linear: u64, access: AccessKind) -> Result<Gpa, PageFault> {
-    let mut tables = GuestTables {
-        hv: running.hv,
-        domain: running.domain,
-    };
-    running
-        .state
-        .hw
-        .paging_state()
-        .translate(linear, access, &mut tables)
+fn fetch_access(running: &Running<'_>) -> AccessKind {
+    AccessKind {
+        fetch: true,
+        user: running.state.hw.cpl() == 3,
+        ..AccessKind::default()
+    }
+}
+
+fn translate(running: &mut Running<'_>, linear: u64, access: AccessKind) -> Result<Gpa, PageFault> {
+    LinearSpace::new(running.hv, running.domain, running.state).translate(linear, access)
 }
 
 fn page_fault(linear: u64, fault: PageFault) -> Fault {
@@ -85,29 +97,20 @@ fn page_fault(linear: u64, fault: PageFault) -> Fault {
     }
 }
 
-fn fetch_at(running: &Running<'_>, linear: u64, bytes: &mut [u8]) -> Result<usize, Fault> {
-    let access = AccessKind {
-        fetch: true,
-        user: running.state.hw.cpl() == 3,
-        ..AccessKind::default()
-    };
+fn fetch_at(running: &mut Running<'_>, linear: u64, bytes: &mut [u8]) -> Result<usize, Fault> {
+    let access = fetch_access(running);
+    let mut space = LinearSpace::new(running.hv, running.domain, running.state);
     let mut done = 0;
     while done < bytes.len() {
         let at = linear.wrapping_add(done as u64);
         let len = (PAGE_SIZE - (at as usize & (PAGE_SIZE - 1))).min(bytes.len() - done);
-        let read = translate(running, at, access)
-            .map_err(|fault| page_fault(at, fault))
-            .and_then(|gpa| {
-                let copied =
-                    running
-                        .hv
-                        .read_guest(running.domain, gpa, &mut bytes[done..done + len]);
-                copied.map_err(|_| Fault::Unhandleable("instruction outside memory"))
-            });
-        match read {
+        match space.read_in_page(at, access, &mut bytes[done..done + len]) {
             Ok(()) => done += len,
             Err(_) if done > 0 => break,
-            Err(fault) => return Err(fault),
+            Err(Unreachable::Fault(fault)) => return Err(page_fault(at, fault)),
+            Err(Unreachable::NoMemory) => {
+                return Err(Fault::Unhandleable("instruction outside memory"));
+            }
         }
     }
     Ok(done)
@@ -314,9 +317,14 @@ impl Cpu for Adapter<'_, '_> {
             8 => self.running.state.vlapic.set_cr8(value as u8 & 0xf),
             2 => self.running.state.hw.set_cr(2, value),
             _ => {
-                return Err(Fault::Unhandleable(
-                    "control register write outside the processor",
-                ));
+                return control::write(self.running, index, value).ok_or_else(|| {
+                    let error_code = (self.mode() != Mode::Real).then_some(0);
+                    Fault::Exception {
+                        vector: GENERAL_PROTECTION,
+                        error_code,
+                        cr2: None,
+                    }
+                });
             }
         }
         Ok(())

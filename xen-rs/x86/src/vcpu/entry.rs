@@ -1,8 +1,10 @@
 //! The run loop of one vCPU: deliver what waits, run the guest, handle the exit, until someone else should have the CPU.
-#![allow(unsafe_code, reason = "calls the VMRUN wrapper")]
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Relaxed, Release, SeqCst},
+};
 
 use xen_core::domain::Domain;
 use xen_core::hypervisor::Hypervisor;
@@ -11,15 +13,14 @@ use xen_core::sched::Schedulable;
 use xen_core::vcpu::Vcpu;
 
 use super::backend::{Backend, Event};
+use super::injection::{Combined, combine};
 use super::{State, X86Vcpu, exit};
 use crate::cpu::instructions::{cpuid, wrmsr};
 use crate::cpu::percpu::{PerCpu, this_cpu};
 use crate::interrupts::dispatch::take_pending;
 use crate::interrupts::local_apic;
-use crate::svm::enter;
 
 const RFLAGS_IF: u64 = 1 << 9;
-const TLB_FLUSH_ALL: u8 = 1;
 const PRED_CMD: u32 = 0x49;
 const PRED_CMD_IBPB: u64 = 1;
 
@@ -62,14 +63,13 @@ pub fn run(hv: &'static Hypervisor, domain: &Arc<Domain>, vcpu: &Arc<Vcpu>, slic
     leave_no_predictions(cpu, domain.id);
     loop {
         take_pending();
-        hv.run_timers();
-        if hv.scheduler.reschedule_wanted(cpu.id) || !vcpu.runnable() || hv.now_ns() >= slice_end_ns
-        {
+        let now_ns = hv.run_timers();
+        if hv.scheduler.reschedule_wanted(cpu.id) || !vcpu.runnable() || now_ns >= slice_end_ns {
             break;
         }
         running.deliver();
         if !vcpu.runnable() {
-            running.keep_injection();
+            running.state.hw.keep_injection();
             break;
         }
         hv.machine.arm_timer(hv.next_timer_ns().min(slice_end_ns));
@@ -95,7 +95,7 @@ fn leave_no_predictions(cpu: &PerCpu, domid: Domid) {
 
 impl Running<'_> {
     /// Moves what arrived from elsewhere into the local APIC and prepares the delivery of the most urgent.
-    fn deliver(&mut self) {
+    pub(super) fn deliver(&mut self) {
         if self.arch.take_timer_due() {
             self.state.vlapic.tick(self.hv.now_ns());
             self.after_apic_change();
@@ -105,35 +105,49 @@ impl Running<'_> {
             self.state.nmi_pending |= events.nmi;
             crate::domain::processor_events(self, events);
         }
-        if let Some(event) = self
-            .state
-            .hw
-            .interrupted_event()
-            .filter(|_| self.state.pending.is_none())
-        {
-            self.state.pending = Some(event);
+        if self.take_interrupted() == Some(Combined::Shutdown) {
+            self.triple_fault();
+            return;
         }
         self.choose_event();
+    }
+
+    /// An event whose delivery the last exit interrupted waits again, or what it has become together with an exception since.
+    fn take_interrupted(&mut self) -> Option<Combined> {
+        let state = &mut *self.state;
+        let first = state.hw.interrupted_event()?;
+        state.hw.forget_interrupted_event();
+        let combined = state
+            .pending
+            .map_or(Combined::Event(first), |second| combine(first, second));
+        if let Combined::Event(event) = combined {
+            state.pending = Some(event);
+        }
+        Some(combined)
     }
 
     fn choose_event(&mut self) {
         let state = &mut *self.state;
         if let Some(event) = state.pending.take() {
-            state.hw.inject(event);
+            self.inject(event);
+            let state = &mut *self.state;
             let more = state.nmi_pending
                 || state.vlapic.highest_pending().is_some()
                 || self.upcall_vector().is_some();
             return self.state.hw.request_window(more);
         }
         let open = !state.hw.interrupt_shadow();
-        if state.nmi_pending && open && !state.nmi_blocked {
+        let nmi_waits = state.nmi_pending && !state.nmi_blocked;
+        if nmi_waits && open {
             state.nmi_pending = false;
-            state.hw.inject(Event::Nmi);
-            return;
+            self.inject(Event::Nmi);
+            let more =
+                self.state.vlapic.highest_pending().is_some() || self.upcall_vector().is_some();
+            return self.state.hw.request_window(more);
         }
         let ready = open && state.hw.rflags() & RFLAGS_IF != 0;
         match (self.upcall_vector(), self.state.vlapic.highest_pending()) {
-            (None, None) => self.state.hw.request_window(self.state.nmi_pending),
+            (None, None) => self.state.hw.request_window(nmi_waits),
             _ if !ready => self.state.hw.request_window(true),
             (Some(vector), more) => {
                 self.state.hw.inject(Event::Interrupt(vector));
@@ -146,6 +160,16 @@ impl Running<'_> {
                 self.state.hw.request_window(more);
             }
         }
+    }
+
+    /// Delivers at the next entry. Behind an NMI the next one waits until the handler's IRET.
+    fn inject(&mut self, event: Event) {
+        let state = &mut *self.state;
+        if event == Event::Nmi && !state.nmi_blocked {
+            state.nmi_blocked = true;
+            state.hw.intercept_iret(true);
+        }
+        state.hw.inject(event);
     }
 
     /// The domain's callback vector, while this vCPU's upcall byte is set. It bypasses the local APIC (xen/include/public/hvm/params.h,
@@ -165,22 +189,20 @@ impl Running<'_> {
             self.state.asid_home = None;
             self.assign_asid(cpu);
         }
-        cpu.nested_root.store(self.state.hw.vmcb.nested_cr3, SeqCst);
+        cpu.nested_root.store(self.state.hw.nested_root(), Release);
         cpu.in_guest.store(true, SeqCst);
         if self.domain.tlb_generation.load(SeqCst) != generation {
             cpu.in_guest.store(false, SeqCst);
-            self.keep_injection();
+            self.state.hw.keep_injection();
             return false;
         }
         let priority = self.state.vlapic.cr8();
         self.state.hw.set_task_priority(priority);
-        if cpu.flush_pending.swap(false, SeqCst) {
-            self.state.hw.vmcb.tlb_control = TLB_FLUSH_ALL;
+        if cpu.flush_pending.load(SeqCst) && cpu.flush_pending.swap(false, SeqCst) {
+            self.state.hw.flush_all_address_spaces();
         }
         let host = Maddr(cpu.host_vmcb.load(SeqCst));
-        // SAFETY: the block was built by `Svm::new` over live tables and maps; this CPU's host state was saved when SVM was switched on.
-        unsafe { enter::run(&mut self.state.hw.vmcb, &mut self.state.registers, host) };
-        self.state.hw.vmcb.tlb_control = 0;
+        self.state.hw.enter(&mut self.state.registers, host);
         if self.state.hw.window_requested() {
             local_apic::repeat_requests();
         }
@@ -188,16 +210,11 @@ impl Running<'_> {
         if after != priority {
             self.state.vlapic.set_cr8(after);
         }
-        cpu.in_guest.store(false, SeqCst);
-        cpu.exits.fetch_add(1, SeqCst);
+        // Only this CPU counts; who waits for it to leave looks at either.
+        let exits = cpu.exits.load(Relaxed).wrapping_add(1);
+        cpu.exits.store(exits, Release);
+        cpu.in_guest.store(false, Release);
         true
-    }
-
-    /// An event that was chosen but not delivered stays chosen.
-    fn keep_injection(&mut self) {
-        let vmcb = &mut self.state.hw.vmcb;
-        vmcb.exit_interrupt_info = vmcb.event_injection;
-        vmcb.event_injection = 0;
     }
 
     /// Address space identifiers are numbered per CPU; when they run out all of the CPU's are void. A new one is as good as a flush.
@@ -214,7 +231,7 @@ impl Running<'_> {
             cpu.flush_pending.store(true, SeqCst);
         }
         cpu.next_asid.store(next + 1, SeqCst);
-        self.state.hw.vmcb.asid = next as u32;
+        self.state.hw.set_address_space(next as u32);
         self.state.asid_home = Some((cpu.id, cpu.asid_generation.load(SeqCst)));
     }
 
@@ -226,16 +243,10 @@ impl Running<'_> {
 
     /// Leaves the state such that others can judge it.
     fn settle(&mut self) {
-        let state = &mut *self.state;
-        if let Some(event) = state
-            .hw
-            .interrupted_event()
-            .filter(|_| state.pending.is_none())
-        {
-            state.pending = Some(event);
+        if self.take_interrupted() == Some(Combined::Shutdown) {
+            self.triple_fault();
         }
-        state.hw.vmcb.exit_interrupt_info = 0;
-        let waiting = state.pending.is_some();
+        let waiting = self.state.pending.is_some();
         self.refresh_deliverable();
         if waiting {
             self.arch.set_deliverable(true);

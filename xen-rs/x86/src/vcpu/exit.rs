@@ -1,11 +1,11 @@
 //! What each exit does.
 
 use x86_emu::{Expected, Mode, SegmentName, expected_length};
-use xen_core::console::Level;
+use xen_core::console::print;
 
 use super::backend::{Backend, Exit};
 use super::entry::{Next, Running};
-use super::{emulation, hypercall, mmio, msr, port};
+use super::{control, emulation, hypercall, mmio, msr, port};
 use crate::cpu::instructions::{rdtsc, wbinvd};
 use crate::cpuid::Dynamic;
 use crate::domain::X86Domain;
@@ -15,6 +15,7 @@ const ALIGNMENT_CHECK: u8 = 17;
 const MACHINE_CHECK: u8 = 18;
 const GENERAL_PROTECTION: u8 = 13;
 const CR4_OSXSAVE: u64 = 1 << 18;
+const XSTATE_LEAF: u32 = 0xd;
 
 /// Handles the exit that `running` just took.
 pub fn handle(running: &mut Running<'_>) -> Next {
@@ -23,6 +24,13 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         Exit::Interrupt | Exit::Nmi | Exit::Window | Exit::Pause | Exit::Init => Next::Resume,
         Exit::Cpuid => running.with_length(Expected::Cpuid, Running::cpuid),
         Exit::Hypercall => hypercall::handle(running),
+        Exit::ControlWrite {
+            register,
+            source: Some(source),
+        } => running.with_length(Expected::MovToCr, |r| {
+            control::write_exit(r, register, source)
+        }),
+        Exit::ControlWrite { source: None, .. } => emulation::emulate(running),
         Exit::NestedFault { gpa, write, fetch } => mmio::nested_fault(running, gpa, write, fetch),
         Exit::ReadMsr => running.with_length(Expected::Rdmsr, |r| msr::read_exit(r)),
         Exit::WriteMsr => running.with_length(Expected::Wrmsr, |r| msr::write_exit(r)),
@@ -34,20 +42,20 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         } => port::handle(running, port, size, write, next_rip),
         Exit::Halt => running.with_length(Expected::Hlt, Running::halt),
         Exit::Xsetbv => running.with_length(Expected::Xsetbv, Running::xsetbv),
-        Exit::CacheFlush(which) => running.with_length(which, Running::cache_flush),
+        Exit::CacheFlush(which) => {
+            let which = running.cache_flush_meant(which);
+            running.with_length(which, Running::cache_flush)
+        }
         Exit::Rdtscp => running.with_length(Expected::Rdtscp, Running::rdtscp),
         Exit::Rdpmc => running.fault(GENERAL_PROTECTION, Some(0)),
         Exit::Undefined => running.fault(UNDEFINED, None),
         Exit::Exception(vector) => running.exception(vector),
         Exit::Emulate => emulation::emulate(running),
         Exit::Shutdown => running.triple_fault(),
-        Exit::Invalid => running.crash("the processor refuses the vCPU's state"),
+        Exit::Iret => running.end_of_nmi(),
+        Exit::Invalid => running.refused(),
         Exit::Unknown(code) => {
-            xen_core::console::log_guest(
-                Level::Error,
-                running.hv.now_ns(),
-                format_args!("unexpected exit {code:#x}"),
-            );
+            print(format_args!("unexpected exit {code:#x}"));
             running.crash("unexpected exit")
         }
     }
@@ -88,8 +96,8 @@ impl Running<'_> {
             return Some(next);
         }
         let mode = self.mode();
-        let mut bytes = [0; 15];
-        let len = emulation::fetch(self, &mut bytes)?;
+        let mut bytes = [0; emulation::WINDOW];
+        let len = emulation::fetch(self, mode, &mut bytes)?;
         let length = expected_length(&bytes[..len], mode, expected)?;
         let next = self.state.hw.rip().wrapping_add(u64::from(length));
         Some(if mode == Mode::Long64 {
@@ -128,6 +136,27 @@ impl Running<'_> {
         Next::Reschedule
     }
 
+    /// The processor does not run this state. What remains of it is shown.
+    fn refused(&mut self) -> Next {
+        if self.state.hw.lost_guest_state() {
+            print(format_args!(
+                "{}v{}: only general registers other than rax and rsp are left of its state",
+                self.domain.id, self.vcpu.id.0
+            ));
+            (self.state.registers.0[0], self.state.registers.0[4]) = (0, 0);
+            self.state.hw.reset();
+        }
+        self.crash("the processor refuses the vCPU's state")
+    }
+
+    /// The NMI handler is left by the IRET that comes next: until it is done, the shadow holds another NMI back.
+    fn end_of_nmi(&mut self) -> Next {
+        self.state.nmi_blocked = false;
+        self.state.hw.intercept_iret(false);
+        self.state.hw.set_interrupt_shadow(true);
+        Next::Resume
+    }
+
     /// Hands #DB and #AC on; each round passes the safe point of the run loop. A machine check is fatal: nothing is known of its extent.
     fn exception(&mut self, vector: u8) -> Next {
         match vector {
@@ -138,18 +167,14 @@ impl Running<'_> {
         Next::Resume
     }
 
-    fn triple_fault(&mut self) -> Next {
+    pub(super) fn triple_fault(&mut self) -> Next {
         let reason = self.domain.params.lock()
             [xen_abi::hvm::params::HVM_PARAM_TRIPLE_FAULT_REASON as usize]
             as u8;
-        xen_core::console::log_guest(
-            Level::Error,
-            self.hv.now_ns(),
-            format_args!(
-                "{}v{} triple fault - invoking HVM shutdown action {reason}",
-                self.domain.id, self.vcpu.id.0
-            ),
-        );
+        print(format_args!(
+            "{}v{} triple fault - invoking HVM shutdown action {reason}",
+            self.domain.id, self.vcpu.id.0
+        ));
         self.state.dump(self.domain, self.vcpu.id);
         self.hv.shutdown_domain(self.domain, reason);
         Next::Reschedule
@@ -166,7 +191,11 @@ impl Running<'_> {
             vcpu: self.vcpu.id,
             domid: self.domain.id,
             cr4: state.hw.cr(4),
-            xcr0: state.extended.xcr0,
+            xcr0: if leaf == XSTATE_LEAF {
+                state.extended.xcr0()
+            } else {
+                0
+            },
             xss: 0,
             apic_enabled: state.vlapic.is_globally_enabled(),
             long_mode: state.hw.efer() & 1 << 10 != 0,
@@ -206,6 +235,19 @@ impl Running<'_> {
         }
     }
 
+    /// QEMU 7.2 reports INVD as WBINVD: the bytes decide.
+    fn cache_flush_meant(&mut self, reported: Expected) -> Expected {
+        let other = match reported {
+            Expected::Wbinvd => Expected::Invd,
+            _ => Expected::Wbinvd,
+        };
+        if self.next_rip(reported).is_some() {
+            reported
+        } else {
+            other
+        }
+    }
+
     /// Only a domain with devices of its own can have caches that matter.
     fn cache_flush(&mut self) -> Done {
         if self.domain.hardware {
@@ -215,7 +257,7 @@ impl Running<'_> {
     }
 
     fn rdtscp(&mut self) -> Done {
-        let tsc = rdtsc().wrapping_add(self.state.hw.vmcb.tsc_offset);
+        let tsc = rdtsc().wrapping_add(self.state.hw.tsc_offset());
         let aux = self.state.extended.tsc_aux;
         let registers = &mut self.state.registers.0;
         (registers[0], registers[2], registers[1]) = (tsc & 0xffff_ffff, tsc >> 32, aux);

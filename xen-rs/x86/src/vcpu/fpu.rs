@@ -8,17 +8,21 @@
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use x86::msr::IA32_TSC_AUX;
 
 use crate::cpu::instructions::{
-    cpuid, cr4, debug_registers, set_cr4, set_debug_registers, wrmsr, xsetbv,
+    cpuid, cr4, debug_registers, set_cr4, set_debug_registers, wrmsr, xgetbv, xsetbv,
 };
+use crate::cpu::store_bypass;
+use crate::cpuid::xstate;
 
 /// XCR0 of the machine: every component the hypervisor switches.
 static HOST_XCR0: AtomicU64 = AtomicU64::new(0);
 static HAS_TSC_AUX: AtomicU64 = AtomicU64::new(0);
+/// The last x87 instruction's addresses stay in the registers when a state without a pending exception is loaded.
+static KEEPS_POINTERS: AtomicBool = AtomicBool::new(false);
 
 const CR4_OSFXSR: u64 = 1 << 9;
 const CR4_OSXMMEXCPT: u64 = 1 << 10;
@@ -43,16 +47,42 @@ pub fn enable() {
         HOST_XCR0.store(xcr0, Relaxed);
         xsetbv(0, xcr0);
     }
+    KEEPS_POINTERS.store(keeps_pointers(), Relaxed);
     HAS_TSC_AUX.store(
         u64::from(cpuid(0x8000_0001, 0).edx & RDTSCP_FEATURE),
         Relaxed,
     );
 }
 
+/// Whether loading leaves the instruction, operand and opcode registers of x87 alone when no exception is pending (AMD APM volume 5,
+/// "FXRSTOR"; CPUID 8000_0008, `RstrFpErrPtrs`). Intel's processors always load them.
+fn keeps_pointers() -> bool {
+    const RESTORES_POINTERS: u32 = 1 << 2;
+    let intel = 0x756e_6547;
+    let has_leaf = cpuid(0x8000_0000, 0).eax >= 0x8000_0008;
+    cpuid(0, 0).ebx != intel && !(has_leaf && cpuid(0x8000_0008, 0).ebx & RESTORES_POINTERS != 0)
+}
+
+/// Replaces what the last vCPU's x87 pointers say by an address of the hypervisor's. What is loaded next overrides the rest.
+fn forget_pointers() {
+    static ZERO: u32 = 0;
+    // SAFETY: changes the x87 registers only, whose values were saved. No exception can come: pending ones are cleared, a register is made
+    // free for the load, and loading zero raises none.
+    unsafe {
+        asm!("fnclex", "ffree st(7)", "fild dword ptr [{}]", in(reg) &raw const ZERO, options(nostack, readonly));
+    }
+}
+
 /// XCR0 of the machine; 0 without XSAVE.
 #[must_use]
 pub fn host_xcr0() -> u64 {
     HOST_XCR0.load(Relaxed)
+}
+
+/// Lets tests choose what the machine has.
+#[cfg(test)]
+pub(super) fn pretend_host_xcr0(xcr0: u64) {
+    HOST_XCR0.store(xcr0, Relaxed);
 }
 
 /// Whether RDTSCP and TSC_AUX exist.
@@ -65,12 +95,12 @@ pub fn has_tsc_aux() -> bool {
 pub struct Extended {
     area: *mut u8,
     loaded: bool,
-    /// XCR0 of the guest.
-    pub xcr0: u64,
+    xcr0: u64,
     /// Debug addresses while not loaded.
     pub dr: [u64; 4],
     /// TSC_AUX.
     pub tsc_aux: u64,
+    no_store_bypass: bool,
 }
 
 // SAFETY: the area is owned, and only reached through `&mut self`.
@@ -101,6 +131,7 @@ impl Extended {
             xcr0: 1,
             dr: [0; 4],
             tsc_aux: 0,
+            no_store_bypass: false,
         };
         new.reset();
         new
@@ -114,6 +145,9 @@ impl Extended {
 
     /// Initial values: control word 0x37f, MXCSR 0x1f80.
     pub fn reset(&mut self) {
+        if self.loaded && self.no_store_bypass {
+            store_bypass::disable(false);
+        }
         self.loaded = false;
         let bytes = self.bytes();
         bytes.fill(0);
@@ -144,6 +178,9 @@ impl Extended {
         if self.loaded {
             return;
         }
+        if KEEPS_POINTERS.load(Relaxed) {
+            forget_pointers();
+        }
         let host = host_xcr0();
         // SAFETY: the area is large enough for `host`, aligned, and was written by XSAVE or by the functions above with a clean header.
         unsafe {
@@ -159,7 +196,20 @@ impl Extended {
         if has_tsc_aux() {
             wrmsr(IA32_TSC_AUX, self.tsc_aux);
         }
+        if self.no_store_bypass {
+            store_bypass::disable(true);
+        }
         self.loaded = true;
+    }
+
+    /// XCR0 of the guest. While it is loaded the register counts: QEMU (7.2) lets guests write it in spite of the intercept.
+    #[must_use]
+    pub fn xcr0(&self) -> u64 {
+        if self.loaded && host_xcr0() != 0 {
+            xgetbv(0)
+        } else {
+            self.xcr0
+        }
     }
 
     /// Saves the registers of this CPU.
@@ -167,6 +217,7 @@ impl Extended {
         if !self.loaded {
             return;
         }
+        self.xcr0 = self.xcr0();
         let host = host_xcr0();
         // SAFETY: as for `load`.
         unsafe {
@@ -178,16 +229,15 @@ impl Extended {
             }
         }
         self.dr = debug_registers();
+        if self.no_store_bypass {
+            store_bypass::disable(false);
+        }
         self.loaded = false;
     }
 
     /// XSETBV by the guest; `false` if the value is not allowed (Intel SDM volume 1, "Enabling the XSAVE Feature Set").
     pub fn set_xcr0(&mut self, value: u64, allowed: u64) -> bool {
-        let avx512 = value & 0xe0;
-        let valid = value & 1 != 0
-            && value & !(allowed & host_xcr0()) == 0
-            && (value & 4 == 0 || value & 2 != 0)
-            && (avx512 == 0 || (avx512 == 0xe0 && value & 4 != 0));
+        let valid = value & !(allowed & host_xcr0()) == 0 && xstate::is_consistent(value);
         if valid {
             self.xcr0 = value;
             if self.loaded {
@@ -195,6 +245,14 @@ impl Extended {
             }
         }
         valid
+    }
+
+    /// The guest wants to run without speculative store bypass, or with it again.
+    pub fn set_no_store_bypass(&mut self, wanted: bool) {
+        if self.loaded && wanted != self.no_store_bypass {
+            store_bypass::disable(wanted);
+        }
+        self.no_store_bypass = wanted;
     }
 
     /// Sets TSC_AUX.

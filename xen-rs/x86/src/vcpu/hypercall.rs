@@ -6,12 +6,13 @@ use xen_core::hypercall::{Call, Outcome, Width, dispatch};
 
 use super::backend::Backend;
 use super::entry::{Next, Running};
-use super::linear::CallerMemory;
+use super::linear::LinearSpace;
 
 /// rdi, rsi, rdx, r10, r8.
 const ARGUMENTS_64: [usize; 5] = [7, 6, 2, 10, 8];
 /// ebx, ecx, edx, esi, edi.
 const ARGUMENTS_32: [usize; 5] = [3, 1, 2, 6, 7];
+const LOW_HALF: u64 = 0xffff_ffff;
 
 /// Handles the exit.
 pub fn handle(running: &mut Running<'_>) -> Next {
@@ -19,25 +20,24 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         return Next::Resume;
     };
     let mode = running.mode();
-    let (width, registers) = if mode == Mode::Long64 {
-        (Width::Bits64, ARGUMENTS_64)
+    let width = if mode == Mode::Long64 {
+        Width::Bits64
     } else {
-        (Width::Bits32, ARGUMENTS_32)
+        Width::Bits32
     };
     if running.state.hw.cpl() != 0 || mode == Mode::Vm86 {
         running.state.registers.0[0] = Errno::EPERM.to_rc() as u64;
         running.skip_to(next_rip);
         return Next::Resume;
     }
-    let mask = if width == Width::Bits64 {
-        u64::MAX
-    } else {
-        0xffff_ffff
+    let gprs = &running.state.registers.0;
+    let number = gprs[0] as u32;
+    let args = match width {
+        Width::Bits64 => ARGUMENTS_64.map(|index| gprs[index]),
+        Width::Bits32 => ARGUMENTS_32.map(|index| gprs[index] & LOW_HALF),
     };
-    let number = (running.state.registers.0[0] & mask) as u32;
-    let args = registers.map(|index| running.state.registers.0[index] & mask);
     running.refresh_deliverable();
-    let mut memory = CallerMemory::new(running.hv, running.domain, running.state);
+    let mut memory = LinearSpace::new(running.hv, running.domain, running.state);
     let mut call = Call {
         hv: running.hv,
         domain: running.domain,
@@ -47,24 +47,27 @@ pub fn handle(running: &mut Running<'_>) -> Next {
         guest: &mut memory,
     };
     let result = dispatch(&mut call, number);
-    finish(running, result, registers, mask, next_rip)
+    finish(running, result, width, next_rip)
 }
 
 fn finish(
     running: &mut Running<'_>,
     result: Result<Outcome, Errno>,
-    registers: [usize; 5],
-    mask: u64,
+    width: Width,
     next_rip: u64,
 ) -> Next {
+    let (registers, mask) = match width {
+        Width::Bits64 => (&ARGUMENTS_64, u64::MAX),
+        Width::Bits32 => (&ARGUMENTS_32, LOW_HALF),
+    };
     let (value, next) = match result {
         Ok(Outcome::Done(value)) => (value, Next::Resume),
         Ok(Outcome::Reschedule) => (0, Next::Reschedule),
         Err(errno) => (errno.to_rc(), Next::Resume),
         Ok(Outcome::Replaced) => return Next::Reschedule,
         Ok(Outcome::Continue(args)) => {
-            for (register, value) in registers.into_iter().zip(args) {
-                running.state.registers.0[register] = value & mask;
+            for (register, value) in registers.iter().zip(args) {
+                running.state.registers.0[*register] = value & mask;
             }
             return Next::Resume;
         }

@@ -1,94 +1,151 @@
 //! The guest's linear memory as hypercalls and the emulator reach it.
 
-use alloc::sync::Arc;
-
 use xen_abi::errno::Errno;
 use xen_core::domain::Domain;
+use xen_core::hal::MachineMemory;
 use xen_core::hypercall::LinearMemory;
 use xen_core::hypervisor::Hypervisor;
-use xen_core::ids::{Gfn, Gpa, GuestAddr, Maddr, PAGE_SIZE};
+use xen_core::ids::{Gpa, GuestAddr, PAGE_SIZE};
 
 use super::State;
 use super::backend::Backend;
-use crate::guest_paging::{AccessKind, PagingState, Tables};
+use super::translation::{Memory, TranslationCache};
+use crate::guest_paging::{AccessKind, PageFault, PagingState};
 
-/// Page-table words of a guest.
-pub struct GuestTables<'a> {
-    /// The hypervisor.
-    pub hv: &'a Hypervisor,
-    /// The guest.
-    pub domain: &'a Domain,
+const READ: AccessKind = AccessKind {
+    write: false,
+    user: false,
+    fetch: false,
+    implicit: false,
+};
+const WRITE: AccessKind = AccessKind {
+    write: true,
+    ..READ
+};
+
+/// RAM: known at compile time, so that reading a word is no call; tests have their own.
+#[cfg(not(test))]
+type Ram = crate::direct_map::DirectMap;
+#[cfg(test)]
+type Ram = dyn MachineMemory;
+
+#[cfg(not(test))]
+const fn ram(_: &Hypervisor) -> &'static Ram {
+    &crate::direct_map::DIRECT_MAP
+}
+#[cfg(test)]
+fn ram(hv: &Hypervisor) -> &'static Ram {
+    hv.memory
 }
 
-impl Tables for GuestTables<'_> {
-    fn read(&mut self, at: Gpa, size: u8) -> Option<u64> {
-        let mut bytes = [0; 8];
-        self.hv
-            .read_guest(self.domain, at, &mut bytes[..usize::from(size)])
-            .ok()?;
-        Some(u64::from_le_bytes(bytes))
-    }
-
-    fn set_bits(&mut self, at: Gpa, size: u8, old: u64, bits: u64) {
-        let map = self.domain.p2m.read();
-        let Some(found) = map
-            .lookup(at.gfn())
-            .filter(|m| m.kind.is_memory() && m.kind.is_writable())
-        else {
-            return;
-        };
-        let word = Maddr(found.mfn.maddr().0 + at.page_offset() as u64);
-        // A word that changed meanwhile is walked again by whoever needs it.
-        if size == 8 {
-            let _ = self.hv.memory.compare_exchange_u64(word, old, old | bits);
-        } else {
-            let _ = self
-                .hv
-                .memory
-                .compare_exchange_u32(word, old as u32, (old | bits) as u32);
-        }
-    }
+/// Why linear memory cannot be reached.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// The page fault the guest would get.
+    Fault(PageFault),
+    /// The page tables lead to something that is no memory, or must not be written.
+    NoMemory,
 }
 
-/// [`LinearMemory`] of the vCPU that makes a hypercall. Translations of the last page are kept for the duration of the call.
-pub struct CallerMemory<'a> {
-    hv: &'a Hypervisor,
-    domain: &'a Arc<Domain>,
+/// A vCPU's linear address space. As [`LinearMemory`] it is that of the vCPU's kernel, which makes a hypercall.
+pub struct LinearSpace<'a> {
+    ram: &'static Ram,
+    domain: &'a Domain,
     paging: PagingState,
-    last: [Option<(u64, Gfn)>; 2],
+    translations: &'a mut TranslationCache,
 }
 
-impl<'a> CallerMemory<'a> {
-    /// The memory of the caller in `state`.
+impl<'a> LinearSpace<'a> {
+    /// The present address space of the vCPU of `domain` whose state this is.
     #[must_use]
-    pub fn new(hv: &'a Hypervisor, domain: &'a Arc<Domain>, state: &State) -> Self {
+    #[inline]
+    pub fn new(hv: &Hypervisor, domain: &'a Domain, state: &'a mut State) -> Self {
         Self {
-            hv,
+            ram: ram(hv),
             domain,
             paging: state.hw.paging_state(),
-            last: [None; 2],
+            translations: &mut state.translations,
         }
     }
 
-    fn page(&mut self, at: u64, write: bool) -> Result<Gpa, Errno> {
-        let (page, offset) = (at & !(PAGE_SIZE as u64 - 1), at & (PAGE_SIZE as u64 - 1));
-        if let Some((_, gfn)) = self.last[usize::from(write)].filter(|(p, _)| *p == page) {
-            return Ok(Gpa(gfn.gpa().0 + offset));
-        }
-        let access = AccessKind {
-            write,
-            ..AccessKind::default()
-        };
-        let mut tables = GuestTables {
-            hv: self.hv,
-            domain: self.domain,
-        };
-        let gpa = self
-            .paging
-            .translate(page, access, &mut tables)
-            .map_err(|_| Errno::EFAULT)?;
-        self.last[usize::from(write)] = Some((page, gpa.gfn()));
-        Ok(Gpa(gpa.0 + offset))
+    /// Guest-physical address of `linear`.
+    ///
+    /// # Errors
+    /// The page fault the guest would get.
+    pub fn translate(&mut self, linear: u64, access: AccessKind) -> Result<Gpa, PageFault> {
+        let map = self.domain.p2m.read();
+        self.translations
+            .find(&map, self.ram, self.paging, linear, access)
+            .map(|place| place.gpa)
+    }
+
+    /// Copies bytes that lie in one page out.
+    ///
+    /// # Errors
+    /// See [`Unreachable`].
+    #[inline]
+    pub fn read_in_page(
+        &mut self,
+        linear: u64,
+        access: AccessKind,
+        into: &mut [u8],
+    ) -> Result<(), Unreachable> {
+        let ram = self.ram;
+        self.with_memory(linear, access, |memory| {
+            ram.read(memory.at, into);
+            Ok(())
+        })
+    }
+
+    /// Bytes that lie in one page.
+    ///
+    /// # Errors
+    /// See [`Unreachable`].
+    #[inline]
+    pub fn bytes_in_page<const N: usize>(
+        &mut self,
+        linear: u64,
+        access: AccessKind,
+    ) -> Result<[u8; N], Unreachable> {
+        let ram = self.ram;
+        let mut bytes = [0; N];
+        self.with_memory(linear, access, |memory| {
+            ram.read(memory.at, &mut bytes);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Copies bytes that lie in one page in.
+    ///
+    /// # Errors
+    /// See [`Unreachable`].
+    #[inline]
+    fn write_in_page(&mut self, linear: u64, from: &[u8]) -> Result<(), Unreachable> {
+        let ram = self.ram;
+        self.with_memory(linear, WRITE, |memory| {
+            if !memory.is_writable {
+                return Err(Unreachable::NoMemory);
+            }
+            ram.write(memory.at, from);
+            Ok(())
+        })
+    }
+
+    /// Does `work` on the memory behind `linear` while the p2m holds still.
+    #[inline]
+    fn with_memory(
+        &mut self,
+        linear: u64,
+        access: AccessKind,
+        work: impl FnOnce(Memory) -> Result<(), Unreachable>,
+    ) -> Result<(), Unreachable> {
+        let map = self.domain.p2m.read();
+        let place = self
+            .translations
+            .find(&map, self.ram, self.paging, linear, access)
+            .map_err(Unreachable::Fault)?;
+        work(place.memory.ok_or(Unreachable::NoMemory)?)
     }
 }
 
@@ -106,26 +163,24 @@ fn pieces(at: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize)> {
     })
 }
 
-impl LinearMemory for CallerMemory<'_> {
+impl LinearMemory for LinearSpace<'_> {
     fn read(&mut self, at: GuestAddr, into: &mut [u8]) -> Result<(), Errno> {
         for (from, offset, len) in pieces(at.0, into.len()) {
-            let gpa = self.page(from, false)?;
-            self.hv
-                .read_guest(self.domain, gpa, &mut into[offset..offset + len])?;
+            self.read_in_page(from, READ, &mut into[offset..offset + len])
+                .map_err(|_| Errno::EFAULT)?;
         }
         Ok(())
     }
 
     fn write(&mut self, at: GuestAddr, from: &[u8]) -> Result<(), Errno> {
         for (to, offset, len) in pieces(at.0, from.len()) {
-            let gpa = self.page(to, true)?;
-            self.hv
-                .write_guest(self.domain, gpa, &from[offset..offset + len])?;
+            self.write_in_page(to, &from[offset..offset + len])
+                .map_err(|_| Errno::EFAULT)?;
         }
         Ok(())
     }
 
     fn translate(&mut self, at: GuestAddr) -> Option<Gpa> {
-        self.page(at.0, true).ok()
+        LinearSpace::translate(self, at.0, WRITE).ok()
     }
 }

@@ -4,16 +4,25 @@
 //! CPU that runs the vCPU; others reach it through the mailboxes of [`X86Vcpu`] only, or after they have paused it.
 
 pub mod backend;
+pub mod control;
 pub mod emulation;
 pub mod entry;
 pub mod exit;
+#[cfg(test)]
+mod fake;
 pub mod fpu;
 pub mod hypercall;
+pub mod injection;
 pub mod linear;
 pub mod mmio;
 pub mod msr;
 pub mod port;
 pub mod svm_backend;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod translation;
 
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -27,18 +36,25 @@ use xen_core::ids::{CpuId, Gpa, VcpuId};
 use xen_core::lock::{Lock, Rank};
 
 pub use backend::{Backend, Event, Exit};
-use svm_backend::Svm;
+use translation::TranslationCache;
 
 use crate::domain::X86Domain;
 use crate::guest_paging::AccessKind;
+use crate::host_memory_types;
 use crate::msr_policy::VcpuMsrs;
 use crate::svm::enter::Registers;
 use crate::vlapic::{PostedInterrupts, PublishedDestination, Trigger, Vlapic};
 
+/// The vendor's hardware. Tests run on a fake, and so the rest of this crate cannot reach past [`Backend`].
+#[cfg(not(test))]
+type Hardware = svm_backend::Svm;
+#[cfg(test)]
+type Hardware = fake::FakeProcessor;
+
 /// State that only the CPU running the vCPU touches.
 pub struct State {
     /// The hardware's half.
-    pub hw: Svm,
+    pub hw: Hardware,
     /// General registers.
     pub registers: Registers,
     /// Local APIC.
@@ -61,6 +77,8 @@ pub struct State {
     pub debug_line: arrayvec::ArrayVec<u8, 120>,
     /// The guest waits for a start-up IPI.
     pub wait_for_startup: bool,
+    /// Where linear addresses were found.
+    pub translations: TranslationCache,
 }
 
 /// The machine-specific half of a vCPU.
@@ -87,12 +105,18 @@ impl X86Vcpu {
         let vlapic = Vlapic::new(id);
         let destination = PublishedDestination::new(vlapic.destination());
         let arch = X86Domain::of(domain);
+        let policy = arch.policy.read();
+        let mut msrs = VcpuMsrs::new(policy.vendor());
+        if domain.hardware {
+            msrs.mtrr = host_memory_types::mtrr(policy.physical_address_bits());
+        }
+        drop(policy);
         let state = State {
-            hw: Svm::new(arch, domain),
+            hw: Hardware::new(arch, domain),
             registers: Registers::default(),
             vlapic,
             extended: fpu::Extended::new(),
-            msrs: VcpuMsrs::new(arch.policy.read().vendor()),
+            msrs,
             pending: None,
             nmi_pending: false,
             nmi_blocked: false,
@@ -100,6 +124,7 @@ impl X86Vcpu {
             asid_home: None,
             debug_line: arrayvec::ArrayVec::new(),
             wait_for_startup: false,
+            translations: TranslationCache::new(),
         };
         Self {
             state: Lock::new(Rank::VcpuArch, Box::new(state)),
@@ -132,7 +157,7 @@ impl X86Vcpu {
 
     /// Takes notice of an expired timer; `true` once.
     pub fn take_timer_due(&self) -> bool {
-        self.timer_due.swap(false, SeqCst)
+        self.timer_due.load(SeqCst) && self.timer_due.swap(false, SeqCst)
     }
 
     /// Notes whether the local APIC holds an interrupt for the vCPU while it waits.
@@ -193,15 +218,9 @@ impl VcpuArch for X86Vcpu {
     }
 
     fn translate(&self, domain: &Domain, linear: u64) -> Option<Gpa> {
-        let state = self.state.lock_second();
-        let mut tables = linear::GuestTables {
-            hv: crate::machine::hv(),
-            domain,
-        };
-        state
-            .hw
-            .paging_state()
-            .translate(linear, AccessKind::default(), &mut tables)
+        let mut state = self.state.lock_second();
+        linear::LinearSpace::new(crate::machine::hv(), domain, &mut state)
+            .translate(linear, AccessKind::default())
             .ok()
     }
 
@@ -227,6 +246,11 @@ impl State {
         self.nmi_pending = false;
         self.nmi_blocked = false;
         self.wait_for_startup = false;
+    }
+
+    /// The next entry gets an address space identifier without cached translations.
+    pub const fn forget_translations(&mut self) {
+        self.asid_home = None;
     }
 
     /// Queues an exception for the next entry, unless one waits already: then the contributory rules of the CPU make it a double fault, which

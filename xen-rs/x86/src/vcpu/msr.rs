@@ -55,7 +55,11 @@ pub fn write_exit(running: &mut Running<'_>) -> Done {
     GENERAL_PROTECTION
 }
 
+/// Tells a developer. Xen, too, does so in its debug builds only: guests probe for registers as a matter of course.
 fn note(running: &Running<'_>, what: &str, msr: u32) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
     let (domid, id) = (running.domain.id, running.vcpu.id.0);
     console::log_guest(
         Level::Debug,
@@ -92,7 +96,7 @@ fn read(running: &mut Running<'_>, msr: u32) -> Option<u64> {
         MsrRead::Value(value) => Some(value),
         MsrRead::Host { keep, set } => rdmsr_safe(msr).map(|value| value & keep | set),
         MsrRead::ZeroIfHostHas => rdmsr_safe(msr).map(|_| 0),
-        MsrRead::Tsc => Some(rdtsc().wrapping_add(running.state.hw.vmcb.tsc_offset)),
+        MsrRead::Tsc => Some(rdtsc().wrapping_add(running.state.hw.tsc_offset())),
         MsrRead::Fault => None,
     }
 }
@@ -114,7 +118,7 @@ fn write(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
             apply_apic_effects(running, effects);
         }
         TSC_DEADLINE => {
-            let guest_tsc = rdtsc().wrapping_add(running.state.hw.vmcb.tsc_offset);
+            let guest_tsc = rdtsc().wrapping_add(running.state.hw.tsc_offset());
             let effects = running.state.vlapic.write_tsc_deadline(
                 value,
                 guest_tsc,
@@ -135,7 +139,7 @@ fn write_model(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
     let context = context(running, &policy);
     let decision = running.state.msrs.write(msr, value, &context);
     drop(policy);
-    let offset = running.state.hw.vmcb.tsc_offset;
+    let offset = running.state.hw.tsc_offset();
     match decision {
         MsrWrite::Done | MsrWrite::MemoryTypes => {}
         MsrWrite::IgnoredIfHostHas => {
@@ -147,8 +151,11 @@ fn write_model(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
             running.state.msrs.tsc_moved(new.wrapping_sub(offset));
         }
         MsrWrite::MoveTsc(by) => running.state.hw.set_tsc_offset(offset.wrapping_add(by)),
-        MsrWrite::Pat(pat) => running.state.hw.vmcb.pat = pat,
+        MsrWrite::Pat(pat) => running.state.hw.set_pat(pat),
         MsrWrite::TscAux(aux) => running.state.extended.set_tsc_aux(u64::from(aux)),
+        MsrWrite::StoreBypass { disabled } => {
+            running.state.extended.set_no_store_bypass(disabled);
+        }
         MsrWrite::Host { msr, value } => return wrmsr_safe(msr, value).then_some(()),
         MsrWrite::HypercallPage(page) => return fill_hypercall_page(running, page),
         // Features that are not offered: the policy has none of them.
@@ -181,6 +188,9 @@ fn write_efer(running: &mut Running<'_>, value: u64) -> Option<()> {
         0
     };
     hw.set_efer(value & !EFER_LMA | lma);
+    if (old ^ value) & EFER_NXE != 0 {
+        running.state.forget_translations();
+    }
     Some(())
 }
 

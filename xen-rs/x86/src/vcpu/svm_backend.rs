@@ -1,34 +1,46 @@
 //! [`Backend`] on AMD-V: the only common-code face of the control block.
+#![allow(unsafe_code, reason = "calls the VMRUN wrapper")]
 
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use x86_emu::{Expected, Segment, SegmentAttributes, SegmentName};
 use xen_core::domain::Domain;
+use xen_core::ids::Maddr;
 
 use super::backend::{Backend, Event, Exit};
+use crate::cpu::instructions::cr3;
 use crate::domain::X86Domain;
 use crate::guest_paging::PagingState;
 use crate::hvm_context::{DescriptorTable, PendingEvent, VcpuRegisters};
+use crate::svm::enter::{self, Registers};
 use crate::svm::vmcb::{Vmcb, VmcbSegment, event, exit, intercept, segment, vintr};
 
 const EFER_SVME: u64 = 1 << 12;
 const NESTED_PAGING: u64 = 1;
+const TLB_FLUSH_ALL: u8 = 1;
 const RFLAGS_RESERVED: u64 = 2;
 const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 
 /// Whether the CPU saves the next instruction's address; the same on all CPUs.
 static NEXT_RIP: AtomicBool = AtomicBool::new(false);
 
+/// Whether exits by moves to control registers carry the general register; the same on all CPUs.
+static DECODE_ASSISTS: AtomicBool = AtomicBool::new(false);
+
 /// Set at boot.
 pub fn set_next_rip(available: bool) {
     NEXT_RIP.store(available, Relaxed);
 }
 
+/// Set at boot.
+pub fn set_decode_assists(available: bool) {
+    DECODE_ASSISTS.store(available, Relaxed);
+}
+
 /// The control block of a vCPU.
 pub struct Svm {
-    /// The block.
-    pub vmcb: Box<Vmcb>,
+    vmcb: Box<Vmcb>,
 }
 
 fn index(name: SegmentName) -> usize {
@@ -43,29 +55,26 @@ fn index(name: SegmentName) -> usize {
     }
 }
 
-impl Svm {
-    /// A block in reset state over the domain's nested tables and permission maps.
-    #[must_use]
-    pub fn new(arch: &X86Domain, domain: &Domain) -> Self {
+impl Backend for Svm {
+    fn new(machine: &X86Domain, domain: &Domain) -> Self {
         let mut vmcb = Vmcb::new();
-        vmcb.iopm_base = arch.port_map_address();
-        vmcb.msrpm_base = arch.msr_map_address();
+        vmcb.iopm_base = machine.port_map_address();
+        vmcb.msrpm_base = machine.msr_map_address();
         vmcb.nested_cr3 = domain.p2m.read().root().maddr().0;
         vmcb.nested_control = NESTED_PAGING;
         vmcb.intercepts = [
-            intercept::BASIC,
-            intercept::SVM | arch.extra_intercepts(),
+            intercept::BASIC | intercept::CR0_SELECTIVE_WRITE,
+            intercept::SVM | machine.extra_intercepts(),
             0,
         ];
+        vmcb.intercept_cr = intercept::CR4_WRITE;
         vmcb.intercept_exceptions = intercept::EXCEPTIONS;
         vmcb.virtual_interrupt = vintr::MASKING;
         let mut svm = Self { vmcb };
         svm.reset();
         svm
     }
-}
 
-impl Backend for Svm {
     fn reset(&mut self) {
         let v = &mut self.vmcb;
         let data = VmcbSegment {
@@ -109,8 +118,83 @@ impl Backend for Svm {
         v.rip = 0xfff0;
         v.pat = PAT_RESET;
         v.interrupt_shadow = 0;
+        v.intercepts[0] &= !intercept::IRET;
         v.event_injection = 0;
         v.exit_interrupt_info = 0;
+    }
+
+    fn load_registers(&mut self, r: &VcpuRegisters) {
+        let pat = self.vmcb.pat;
+        self.reset();
+        let v = &mut self.vmcb;
+        v.pat = pat;
+        let order = [
+            (segment::ES, &r.es),
+            (segment::CS, &r.cs),
+            (segment::SS, &r.ss),
+            (segment::DS, &r.ds),
+            (segment::FS, &r.fs),
+            (segment::GS, &r.gs),
+            (segment::LDTR, &r.ldtr),
+            (segment::TR, &r.tr),
+        ];
+        order
+            .into_iter()
+            .for_each(|(index, s)| v.segments[index] = packed(s));
+        v.segments[segment::GDTR] = table(&r.gdtr);
+        v.segments[segment::IDTR] = table(&r.idtr);
+        v.cpl = (r.ss.attributes.0 >> 5 & 3) as u8;
+        (v.rip, v.rflags, v.rsp, v.rax) = (r.rip, r.rflags | RFLAGS_RESERVED, r.gprs[4], r.gprs[0]);
+        (v.cr0, v.cr2, v.cr3, v.cr4) = (r.cr0, r.cr2, r.cr3, r.cr4);
+        (v.dr6, v.dr7, v.efer) = (r.dr6, r.dr7, r.efer | EFER_SVME);
+        (v.sysenter_cs, v.sysenter_esp, v.sysenter_eip) =
+            (r.sysenter_cs, r.sysenter_esp, r.sysenter_eip);
+        (v.star, v.lstar, v.cstar, v.sfmask, v.kernel_gs_base) =
+            (r.star, r.lstar, r.cstar, r.sfmask, r.kernel_gs_base);
+    }
+
+    fn save_registers(&self, gprs: [u64; 16]) -> VcpuRegisters {
+        let v = &self.vmcb;
+        let seg = |index: usize| unpacked(&v.segments[index]);
+        let table = |index: usize| DescriptorTable {
+            base: v.segments[index].base,
+            limit: v.segments[index].limit,
+        };
+        VcpuRegisters {
+            gprs,
+            rip: v.rip,
+            rflags: v.rflags,
+            cr0: v.cr0,
+            cr2: v.cr2,
+            cr3: v.cr3,
+            cr4: v.cr4,
+            breakpoints: [0; 4],
+            dr6: v.dr6,
+            dr7: v.dr7,
+            cs: seg(segment::CS),
+            ds: seg(segment::DS),
+            es: seg(segment::ES),
+            fs: seg(segment::FS),
+            gs: seg(segment::GS),
+            ss: seg(segment::SS),
+            tr: seg(segment::TR),
+            ldtr: seg(segment::LDTR),
+            gdtr: table(segment::GDTR),
+            idtr: table(segment::IDTR),
+            sysenter_cs: v.sysenter_cs,
+            sysenter_esp: v.sysenter_esp,
+            sysenter_eip: v.sysenter_eip,
+            star: v.star,
+            lstar: v.lstar,
+            cstar: v.cstar,
+            sfmask: v.sfmask,
+            efer: self.efer(),
+            kernel_gs_base: v.kernel_gs_base,
+            tsc_aux: 0,
+            tsc: 0,
+            fpu: None,
+            pending_event: None::<PendingEvent>,
+        }
     }
 
     fn paging_state(&self) -> PagingState {
@@ -235,12 +319,28 @@ impl Backend for Svm {
         true
     }
 
+    fn pat(&self) -> u64 {
+        self.vmcb.pat
+    }
+
+    fn set_pat(&mut self, pat: u64) {
+        self.vmcb.pat = pat;
+    }
+
     fn interrupt_shadow(&self) -> bool {
         self.vmcb.interrupt_shadow & 1 != 0
     }
 
     fn set_interrupt_shadow(&mut self, shadow: bool) {
         self.vmcb.interrupt_shadow = u64::from(shadow);
+    }
+
+    fn intercept_iret(&mut self, wanted: bool) {
+        if wanted {
+            self.vmcb.intercepts[0] |= intercept::IRET;
+        } else {
+            self.vmcb.intercepts[0] &= !intercept::IRET;
+        }
     }
 
     fn inject(&mut self, new: Event) {
@@ -262,6 +362,11 @@ impl Backend for Svm {
             };
     }
 
+    fn keep_injection(&mut self) {
+        self.vmcb.exit_interrupt_info = self.vmcb.event_injection;
+        self.vmcb.event_injection = 0;
+    }
+
     fn interrupted_event(&self) -> Option<Event> {
         let info = self.vmcb.exit_interrupt_info;
         if info & event::VALID == 0 {
@@ -279,6 +384,10 @@ impl Backend for Svm {
             }
             _ => None,
         }
+    }
+
+    fn forget_interrupted_event(&mut self) {
+        self.vmcb.exit_interrupt_info = 0;
     }
 
     fn request_window(&mut self, wanted: bool) {
@@ -317,6 +426,8 @@ impl Backend for Svm {
             exit::MSR if v.exit_info1 == 0 => Exit::ReadMsr,
             exit::MSR => Exit::WriteMsr,
             exit::IOIO => port_exit(v),
+            exit::CR0_WRITE | exit::CR0_SELECTIVE_WRITE => control_exit(v, 0),
+            exit::CR4_WRITE => control_exit(v, 4),
             exit::VMMCALL => Exit::Hypercall,
             exit::NPF => Exit::NestedFault {
                 gpa: v.exit_info2,
@@ -327,6 +438,7 @@ impl Backend for Svm {
             exit::XSETBV => Exit::Xsetbv,
             exit::RDTSCP => Exit::Rdtscp,
             exit::RDPMC => Exit::Rdpmc,
+            exit::IRET => Exit::Iret,
             exit::PAUSE => Exit::Pause,
             exit::INIT => Exit::Init,
             exit::INVLPGA | exit::VMRUN..=exit::SKINIT | exit::MONITOR..=exit::MWAIT_ARMED => {
@@ -341,6 +453,11 @@ impl Backend for Svm {
         }
     }
 
+    /// The processor leaves the state alone (AMD APM volume 2, "Canonicalization and Consistency Checks"); QEMU stores the host's there.
+    fn lost_guest_state(&self) -> bool {
+        self.vmcb.cr3 == cr3()
+    }
+
     fn task_priority(&self) -> u8 {
         (self.vmcb.virtual_interrupt & vintr::TPR) as u8
     }
@@ -350,8 +467,30 @@ impl Backend for Svm {
             self.vmcb.virtual_interrupt & !vintr::TPR | u64::from(cr8 & 0xf);
     }
 
+    fn tsc_offset(&self) -> u64 {
+        self.vmcb.tsc_offset
+    }
+
     fn set_tsc_offset(&mut self, offset: u64) {
         self.vmcb.tsc_offset = offset;
+    }
+
+    fn nested_root(&self) -> u64 {
+        self.vmcb.nested_cr3
+    }
+
+    fn set_address_space(&mut self, id: u32) {
+        self.vmcb.asid = id;
+    }
+
+    fn flush_all_address_spaces(&mut self) {
+        self.vmcb.tlb_control = TLB_FLUSH_ALL;
+    }
+
+    fn enter(&mut self, registers: &mut Registers, host: Maddr) {
+        // SAFETY: the block was built by `new` over live tables and maps; this CPU's host state was saved when SVM was switched on.
+        unsafe { enter::run(&mut self.vmcb, registers, host) };
+        self.vmcb.tlb_control = 0;
     }
 }
 
@@ -368,6 +507,16 @@ fn port_exit(v: &Vmcb) -> Exit {
         size: (info >> 4 & 7) as u8,
         write: info & IN == 0,
         next_rip: v.exit_info2,
+    }
+}
+
+/// EXITINFO1 of a control register exit (AMD APM volume 2, "Decode Assists", "MOV CRx/DRx Intercepts"): LMSW and CLTS have no valid register.
+fn control_exit(v: &Vmcb, register: u8) -> Exit {
+    const VALID: u64 = 1 << 63;
+    let is_valid = DECODE_ASSISTS.load(Relaxed) && v.exit_info1 & VALID != 0;
+    Exit::ControlWrite {
+        register,
+        source: is_valid.then_some((v.exit_info1 & 0xf) as u8),
     }
 }
 
@@ -398,79 +547,144 @@ const fn table(t: &DescriptorTable) -> VmcbSegment {
     }
 }
 
-impl Svm {
-    /// Everything the control block holds of `r`; general registers, FPU and debug addresses are the caller's.
-    pub fn load_registers(&mut self, r: &VcpuRegisters) {
-        self.reset();
-        let v = &mut self.vmcb;
-        let order = [
-            (segment::ES, &r.es),
-            (segment::CS, &r.cs),
-            (segment::SS, &r.ss),
-            (segment::DS, &r.ds),
-            (segment::FS, &r.fs),
-            (segment::GS, &r.gs),
-            (segment::LDTR, &r.ldtr),
-            (segment::TR, &r.tr),
-        ];
-        order
-            .into_iter()
-            .for_each(|(index, s)| v.segments[index] = packed(s));
-        v.segments[segment::GDTR] = table(&r.gdtr);
-        v.segments[segment::IDTR] = table(&r.idtr);
-        v.cpl = (r.ss.attributes.0 >> 5 & 3) as u8;
-        (v.rip, v.rflags, v.rsp, v.rax) = (r.rip, r.rflags | RFLAGS_RESERVED, r.gprs[4], r.gprs[0]);
-        (v.cr0, v.cr2, v.cr3, v.cr4) = (r.cr0, r.cr2, r.cr3, r.cr4);
-        (v.dr6, v.dr7, v.efer) = (r.dr6, r.dr7, r.efer | EFER_SVME);
-        (v.sysenter_cs, v.sysenter_esp, v.sysenter_eip) =
-            (r.sysenter_cs, r.sysenter_esp, r.sysenter_eip);
-        (v.star, v.lstar, v.cstar, v.sfmask, v.kernel_gs_base) =
-            (r.star, r.lstar, r.cstar, r.sfmask, r.kernel_gs_base);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn svm() -> Svm {
+        let mut svm = Svm { vmcb: Vmcb::new() };
+        svm.reset();
+        svm
     }
 
-    /// The reverse.
-    #[must_use]
-    pub fn save_registers(&self, gprs: [u64; 16]) -> VcpuRegisters {
-        let v = &self.vmcb;
-        let seg = |index: usize| unpacked(&v.segments[index]);
-        let table = |index: usize| DescriptorTable {
-            base: v.segments[index].base,
-            limit: v.segments[index].limit,
+    fn exit_of(code: u64, info1: u64, info2: u64) -> Exit {
+        let mut svm = svm();
+        (svm.vmcb.exit_code, svm.vmcb.exit_info1, svm.vmcb.exit_info2) = (code, info1, info2);
+        svm.exit()
+    }
+
+    #[test]
+    fn reset_is_a_state_that_vmrun_accepts() {
+        let svm = svm();
+        assert!(crate::cpuid::is_cr0_valid(svm.cr(0)));
+        assert_eq!((svm.efer(), svm.vmcb.efer), (0, EFER_SVME));
+        assert_eq!((svm.rip(), svm.cpl()), (0xfff0, 0));
+    }
+
+    #[test]
+    fn registers_come_back_as_they_were_loaded() {
+        let mut svm = svm();
+        let mut registers = VcpuRegisters::pvh(0x10_0000, 0x9000);
+        (registers.cr3, registers.efer) = (0x5000, 0x901);
+        registers.lstar = 0xffff_ffff_8000_0000;
+        registers.gdtr.limit = 0x7f;
+        svm.set_pat(6);
+        svm.load_registers(&registers);
+        assert_eq!(svm.save_registers(registers.gprs), registers);
+        assert_eq!(svm.pat(), 6);
+    }
+
+    #[test]
+    fn exits_are_translated() {
+        assert_eq!(exit_of(exit::INVD, 0, 0), Exit::CacheFlush(Expected::Invd));
+        assert_eq!(exit_of(exit::MSR, 1, 0), Exit::WriteMsr);
+        assert_eq!(exit_of(exit::IRET, 0, 0), Exit::Iret);
+        assert_eq!(exit_of(exit::INVALID_32, 0, 0), Exit::Invalid);
+        assert_eq!(exit_of(exit::SMI, 0, 0), Exit::Unknown(exit::SMI));
+        let fault = Exit::NestedFault {
+            gpa: 0xfee0_0000,
+            write: true,
+            fetch: false,
         };
-        VcpuRegisters {
-            gprs,
-            rip: v.rip,
-            rflags: v.rflags,
-            cr0: v.cr0,
-            cr2: v.cr2,
-            cr3: v.cr3,
-            cr4: v.cr4,
-            breakpoints: [0; 4],
-            dr6: v.dr6,
-            dr7: v.dr7,
-            cs: seg(segment::CS),
-            ds: seg(segment::DS),
-            es: seg(segment::ES),
-            fs: seg(segment::FS),
-            gs: seg(segment::GS),
-            ss: seg(segment::SS),
-            tr: seg(segment::TR),
-            ldtr: seg(segment::LDTR),
-            gdtr: table(segment::GDTR),
-            idtr: table(segment::IDTR),
-            sysenter_cs: v.sysenter_cs,
-            sysenter_esp: v.sysenter_esp,
-            sysenter_eip: v.sysenter_eip,
-            star: v.star,
-            lstar: v.lstar,
-            cstar: v.cstar,
-            sfmask: v.sfmask,
-            efer: self.efer(),
-            kernel_gs_base: v.kernel_gs_base,
-            tsc_aux: 0,
-            tsc: 0,
-            fpu: None,
-            pending_event: None::<PendingEvent>,
+        assert_eq!(exit_of(exit::NPF, 1 << 32 | 6, 0xfee0_0000), fault);
+    }
+
+    #[test]
+    fn port_exits_carry_port_and_size_unless_they_are_string_instructions() {
+        let input = Exit::Port {
+            port: 0x3f8,
+            size: 2,
+            write: false,
+            next_rip: 0x1001,
+        };
+        assert_eq!(exit_of(exit::IOIO, 0x3f8 << 16 | 0x20 | 1, 0x1001), input);
+        assert_eq!(
+            exit_of(exit::IOIO, 0x3f8 << 16 | 0x14, 0x1001),
+            Exit::Emulate
+        );
+    }
+
+    #[test]
+    fn control_register_exits_name_the_source_only_with_decode_assists() {
+        let write = |register, source| Exit::ControlWrite { register, source };
+        let info = 1 << 63 | 5;
+        assert_eq!(exit_of(exit::CR4_WRITE, info, 0), write(4, None));
+        set_decode_assists(true);
+        assert_eq!(exit_of(exit::CR4_WRITE, info, 0), write(4, Some(5)));
+        // LMSW.
+        assert_eq!(exit_of(exit::CR0_SELECTIVE_WRITE, 5, 0), write(0, None));
+        set_decode_assists(false);
+    }
+
+    #[test]
+    fn events_that_were_not_delivered_come_back() {
+        let mut svm = svm();
+        for event in [
+            Event::Interrupt(0x30),
+            Event::Nmi,
+            Event::Exception {
+                vector: 14,
+                error_code: Some(2),
+            },
+            Event::Exception {
+                vector: 6,
+                error_code: None,
+            },
+        ] {
+            svm.inject(event);
+            svm.keep_injection();
+            assert_eq!(svm.interrupted_event(), Some(event));
+            assert_eq!(svm.vmcb.event_injection, 0);
         }
+        svm.forget_interrupted_event();
+        assert_eq!(svm.interrupted_event(), None);
+    }
+
+    #[test]
+    fn instructions_that_raise_events_are_executed_again() {
+        let mut svm = svm();
+        for word in [event::SOFTWARE | 0x80, event::EXCEPTION | 3] {
+            svm.vmcb.exit_interrupt_info = event::VALID | word;
+            assert_eq!(svm.interrupted_event(), None);
+        }
+    }
+
+    #[test]
+    fn windows_and_iret_are_asked_for_and_reset() {
+        let mut svm = svm();
+        svm.request_window(true);
+        svm.intercept_iret(true);
+        assert!(svm.window_requested());
+        assert_ne!(svm.vmcb.intercepts[0] & intercept::IRET, 0);
+        svm.request_window(false);
+        svm.reset();
+        assert_eq!(svm.vmcb.intercepts[0], 0);
+        assert_eq!(svm.vmcb.virtual_interrupt, 0);
+    }
+
+    #[test]
+    fn the_next_instructions_address_is_taken_from_the_hardware_only_where_it_saves_one() {
+        let mut svm = svm();
+        svm.vmcb.next_rip = 0x1003;
+        assert_eq!(svm.next_rip(), None, "what stands there means nothing");
+        set_next_rip(true);
+        assert_eq!(svm.next_rip(), Some(0x1003));
+        svm.vmcb.next_rip = 0;
+        assert_eq!(
+            svm.next_rip(),
+            None,
+            "not saved for this exit: it has to be found"
+        );
+        set_next_rip(false);
     }
 }
