@@ -53,12 +53,18 @@ impl Start {
         text.to_str().unwrap_or("")
     }
 
+    /// The text in the word `NAME=TEXT` of the command line.
+    #[must_use]
+    pub fn word(&self, name: &str) -> Option<&'static str> {
+        self.command_line()
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    }
+
     /// The number in the word `NAME=NUMBER` of the command line.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u64> {
-        self.command_line()
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+        self.word(name)?.parse().ok()
     }
 
     /// The command line has this word.

@@ -89,7 +89,7 @@ trampoline:
     .short T_TARGET
 .align 8
 t_gdt_pointer:
-    .short 15
+    .short 23
     .long boot_gdt
 t_target:
     .long second_long_mode
@@ -113,6 +113,92 @@ second_long_mode:
     xor ebp, ebp
     call second_start
     ud2
+
+# narrow_call(registers: *mut [u32; 7]): a hypercall as 32-bit code makes it, with eax, ebx, ecx, edx, esi, edi and ebp from there and eax
+# back to there. No stack is used while the code is narrow: the stack segment is a null one.
+.global narrow_call
+narrow_call:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    push rdi
+    mov eax, dword ptr [rdi]
+    mov ebx, dword ptr [rdi + 4]
+    mov ecx, dword ptr [rdi + 8]
+    mov edx, dword ptr [rdi + 12]
+    mov esi, dword ptr [rdi + 16]
+    mov ebp, dword ptr [rdi + 24]
+    mov edi, dword ptr [rdi + 20]
+    .byte 0xff, 0x2c, 0x25      # jmp far [narrow_targets]
+    .long narrow_targets
+.code32
+narrow_code:
+.global narrow_instruction
+narrow_instruction:
+    vmmcall
+    .byte 0xea                  # jmp far 8:wide_again
+    .long wide_again
+    .short 8
+.code64
+wide_again:
+    pop rdi
+    mov dword ptr [rdi], eax
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
+
+# run_fragment(code, value, counter, stack, back): runs code until an exception, whose handler goes on at `fragment_over`. Stores that address
+# and the stack pointer for it at `back`.
+.global run_fragment
+run_fragment:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov qword ptr [r8 + 8], rsp
+    mov rbx, rcx
+    mov rcx, rdx
+    mov rax, offset fragment_over
+    mov qword ptr [r8], rax
+    mov rsp, rbx
+    mov qword ptr [fragment_code], rdi
+    mov rax, rsi
+    mov rdx, rsi
+    mov rbx, rsi
+    mov rbp, rsi
+    mov rdi, rsi
+    mov r8, rsi
+    mov r9, rsi
+    mov r10, rsi
+    mov r11, rsi
+    mov r12, rsi
+    mov r13, rsi
+    mov r14, rsi
+    mov r15, rsi
+    jmp qword ptr [fragment_code]
+fragment_over:
+    xor eax, eax
+    mov ds, eax
+    mov es, eax
+    mov fs, eax
+    mov gs, eax
+    cld
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
 
 # One entry of 16 bytes for each vector. Those whose exceptions come with an error code do not push one.
 .align 16
@@ -174,12 +260,17 @@ vector_common:
 .section .data.entry, "aw"
 .align 8
 boot_gdt:
-    .quad 0, 0x00af9b000000ffff
+    .quad 0, 0x00af9b000000ffff, 0x00cf9b000000ffff
 boot_gdt_pointer:
-    .short 15
+    .short 23
     .long boot_gdt
 start_info_address:
     .long 0
+fragment_code:
+    .quad 0
+narrow_targets:
+    .long narrow_code
+    .short 16
 
 .section .bss.entry, "aw", @nobits
 .align 4096

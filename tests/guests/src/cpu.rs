@@ -4,7 +4,7 @@
 //! r11. Nothing here depends on the CPU that executes it.
 #![allow(unsafe_code, reason = "single instructions")]
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
 
 /// What an instruction ended with: its result, or the vector of the exception.
 pub type Tried<T> = Result<T, u8>;
@@ -38,6 +38,32 @@ where
 pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
     let result = core::arch::x86_64::__cpuid_count(leaf, subleaf);
     [result.eax, result.ebx, result.ecx, result.edx]
+}
+
+global_asm!(
+    ".pushsection .text.page_end, \"ax\"",
+    ".global cpuid_at_page_end",
+    ".balign 4096",
+    ".skip 4085",
+    "cpuid_at_page_end:",
+    "push rbx",
+    "cpuid",
+    "pop rbx",
+    "ret",
+    ".balign 4096",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn cpuid_at_page_end();
+}
+
+/// CPUID so near to the end of a page that whoever reads the 15 bytes of the longest instruction there must read two pages.
+pub fn cpuid_next_to_page_border(leaf: u32) {
+    // SAFETY: the function changes the registers named here, and keeps the others.
+    unsafe {
+        asm!("call {}", sym cpuid_at_page_end, inout("eax") leaf => _, inout("ecx") 0 => _, out("edx") _)
+    };
 }
 
 /// RDTSC.
@@ -191,7 +217,7 @@ pub fn touch(way: u64, at: u64, value: u64) -> Tried<()> {
 }
 
 /// Instructions that need a mode or a feature that a guest does not have, by number.
-pub const FORBIDDEN: u64 = 11;
+pub const FORBIDDEN: u64 = 12;
 
 /// Executes one of them.
 pub fn forbidden(which: u64, value: u64) -> Tried<()> {
@@ -206,6 +232,7 @@ pub fn forbidden(which: u64, value: u64) -> Tried<()> {
         7 => guarded!("rdpmc", in("ecx") value as u32, out("eax") _, out("edx") _),
         8 => guarded!("invlpga", in("rax") value, in("ecx") 0u32),
         9 => guarded!("wbinvd"),
+        10 => guarded!("invd"),
         _ => guarded!("rdtscp", out("eax") _, out("edx") _, out("ecx") _),
     };
     tried(outcome, ())
@@ -215,6 +242,69 @@ pub fn forbidden(which: u64, value: u64) -> Tried<()> {
 pub fn forget_page(at: u64) {
     // SAFETY: only drops a cached translation.
     unsafe { asm!("invlpg [{}]", in(reg) at) };
+}
+
+#[repr(C, packed)]
+struct Table {
+    limit: u16,
+    base: u64,
+}
+
+/// LIDT. The next interrupt or exception uses it.
+pub fn load_interrupt_table(base: u64, limit: u16) {
+    let table = Table { limit, base };
+    // SAFETY: what follows from it is the caller's affair.
+    unsafe { asm!("lidt [{}]", in(reg) &raw const table) };
+}
+
+/// LGDT. The segment registers stay as they are.
+pub fn set_segment_table(base: u64, limit: u16) {
+    let table = Table { limit, base };
+    // SAFETY: what follows from it is the caller's affair.
+    unsafe { asm!("lgdt [{}]", in(reg) &raw const table) };
+}
+
+/// LGDT, and the code segment loaded from it.
+pub fn load_segment_table(base: u64, limit: u16) {
+    set_segment_table(base, limit);
+    // SAFETY: as above.
+    unsafe {
+        asm!("push 8", "lea {0}, [rip + 2f]", "push {0}", "retfq", "2:", out(reg) _);
+    }
+}
+
+/// UD2.
+pub fn undefined() {
+    // SAFETY: an exception.
+    unsafe { asm!("ud2") };
+}
+
+/// An exception with the stack there.
+pub fn fault_on_stack(at: u64) -> ! {
+    // SAFETY: ends the guest, one way or another.
+    unsafe { asm!("mov rsp, {}", "ud2", in(reg) at, options(noreturn)) };
+}
+
+/// Goes on there.
+pub fn jump(at: u64) -> ! {
+    // SAFETY: ends the guest, one way or another.
+    unsafe { asm!("jmp {}", in(reg) at, options(noreturn)) };
+}
+
+/// A write breakpoint where the exception of the breakpoint itself is pushed, when it has a stack of its own that ends at `stack`.
+pub fn endless_breakpoints(stack: u64) -> ! {
+    const WRITES_OF_8_BYTES: u64 = 0x400 | 3 | 1 << 16 | 2 << 18;
+    let _ = write_dr(0, stack - 16);
+    let _ = write_dr(7, WRITES_OF_8_BYTES);
+    // SAFETY: ends the guest, one way or another.
+    unsafe { asm!("mov rsp, {}", "push 0", "push 0", "ud2", in(reg) stack, options(noreturn)) };
+}
+
+/// Stops for ever, as far as this vCPU is concerned.
+pub fn halt_for_ever() -> ! {
+    loop {
+        halt();
+    }
 }
 
 /// Stops until an interrupt.

@@ -38,6 +38,21 @@ pub fn raw(number: u64, args: [u64; 5]) -> i64 {
     result
 }
 
+unsafe extern "C" {
+    fn narrow_call(registers: *mut [u32; 7]);
+}
+
+/// Makes a hypercall from 32-bit code (public/arch-x86/xen-x86_32.h: number in eax, arguments in ebx, ecx, edx, esi, edi). The instruction is
+/// AMD's; where the hypervisor does not know it, the call is an exception that ends the guest.
+#[must_use]
+pub fn raw_narrow(number: u32, args: [u32; 5]) -> i32 {
+    let [a, b, c, d, e] = args;
+    let mut registers = [number, a, b, c, d, e, 0];
+    // SAFETY: the code is below 4 GiB, keeps what a function has to keep, and comes back in 64-bit mode.
+    unsafe { narrow_call(&raw mut registers) };
+    registers[0] as i32
+}
+
 /// A call with a sub-operation and a structure.
 pub fn with<T>(number: u32, op: u32, argument: &mut T) -> i64 {
     raw(

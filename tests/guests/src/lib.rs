@@ -14,6 +14,7 @@ pub mod memory;
 pub mod print;
 pub mod random;
 pub mod second_vcpu;
+pub mod task_state;
 pub mod vectors;
 pub mod window;
 

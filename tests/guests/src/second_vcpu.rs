@@ -42,6 +42,21 @@ pub fn start(apic_id: u8, main: fn() -> !) -> bool {
     true
 }
 
+static DEED: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Tells what [`do_it`] shall do.
+pub fn do_later(deed: fn()) {
+    DEED.store(deed as *mut (), Ordering::SeqCst);
+}
+
+/// A main function for [`start`]: does it once and then waits for ever.
+pub fn do_it() -> ! {
+    // SAFETY: `do_later` stored a function of this type before the vCPU was started.
+    let deed: fn() = unsafe { core::mem::transmute(DEED.load(Ordering::SeqCst)) };
+    deed();
+    cpu::halt_for_ever()
+}
+
 // SAFETY: the name is unique; the assembly calls it once, on the second vCPU.
 #[unsafe(no_mangle)]
 extern "C" fn second_start() -> ! {

@@ -72,6 +72,47 @@ pub fn load() {
     unsafe { asm!("lidt [{}]", in(reg) &raw const table) };
 }
 
+/// From now on all vectors use this stack of the task state, 0 for the present one.
+pub fn use_stack(number: u64) {
+    let gates = &raw mut GATES;
+    for vector in 0..256 {
+        // SAFETY: in bounds; the field is one of three bits that nothing else changes.
+        unsafe { (*gates)[vector].0[0] = (*gates)[vector].0[0] & !(7 << 32) | number << 32 };
+    }
+}
+
+unsafe extern "C" {
+    fn run_fragment(code: u64, value: u64, counter: u64, stack: u64, back: *mut [u64; 2]);
+}
+
+/// Where the code under [`survive`] is left for, and with which stack pointer; the first is 0 outside.
+static mut BACK: [u64; 2] = [0; 2];
+static ENDED_BY: AtomicU64 = AtomicU64::new(0);
+
+/// Runs code in which anything may happen, until an exception; returns its vector. All registers but `rcx`, which is `counter`, and `rsp` hold
+/// `value`. Needs [`crate::task_state`], and is for one vCPU at a time.
+pub fn survive(code: u64, value: u64, counter: u64, stack: u64) -> u8 {
+    // SAFETY: every exception comes back to the assembly, which restores what a function keeps. What the code does is the caller's affair.
+    unsafe { run_fragment(code, value, counter, stack, &raw mut BACK) };
+    ENDED_BY.load(Ordering::Relaxed) as u8
+}
+
+/// Ends the code under [`survive`], if there is any.
+fn leave(frame: &mut Frame) -> bool {
+    let back = &raw mut BACK;
+    // SAFETY: only the vCPU that runs such code gets here, and not while it sets these.
+    let [rip, rsp] = unsafe { *back };
+    if rip == 0 {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { (*back)[0] = 0 };
+    ENDED_BY.store(frame.vector, Ordering::Relaxed);
+    let _ = cpu::write_dr(7, 0x400);
+    (frame.rip, frame.rsp, frame.rflags, frame.cs, frame.ss) = (rip, rsp, 2, 8, 0);
+    true
+}
+
 /// Raises an exception for which no table exists: the processor shuts down.
 pub fn triple_fault() -> ! {
     let table = Table { limit: 0, base: 0 };
@@ -99,6 +140,9 @@ fn fixups() -> &'static [Fixup] {
 // SAFETY: the name is unique; the assembly calls it with the frame it pushed.
 #[unsafe(no_mangle)]
 extern "C" fn take_vector(frame: &mut Frame) {
+    if leave(frame) {
+        return;
+    }
     match frame.vector {
         DEBUG => {
             // Breakpoints set at random must not repeat.

@@ -20,3 +20,11 @@ pub fn show(slot: u16, address: u64) -> u64 {
     cpu::forget_page(at);
     at + (address & 0xfff)
 }
+
+/// Maps nothing in `slot`.
+pub fn hide(slot: u16) {
+    let slot = usize::from(slot) & 511;
+    // SAFETY: in bounds; nothing but this window is translated by the table.
+    unsafe { (&raw mut window_pt[slot]).write_volatile(0) };
+    cpu::forget_page(BASE + slot as u64 * 4096);
+}

@@ -52,6 +52,11 @@ pub fn prepare(debian: &Path, out: &Path) -> Result<Dom0Files, String> {
     Ok(Dom0Files { kernel, initramfs })
 }
 
+/// Debian's kernel as packaged.
+pub fn kernel(debian: &Path) -> Result<PathBuf, String> {
+    kernel_of(&debian.join("root"))
+}
+
 /// An archive that puts one scenario's script and its guests' kernels into dom0, to be appended to the initramfs.
 pub fn scenario_archive(script: Option<&Path>, kernels: &[PathBuf]) -> Result<Vec<u8>, String> {
     let mut archive = Archive::default();

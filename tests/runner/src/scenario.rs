@@ -18,6 +18,10 @@ pub enum Dom0 {
     Guest(String),
     /// `kernel: text WORDS`: a file with these words, which is no kernel.
     Text(String),
+    /// `kernel: cut BYTES`: the beginning of Debian's kernel.
+    Cut(u64),
+    /// `kernel: damaged BYTE`: Debian's kernel, of which 4 KiB from this byte on are something else.
+    Damaged(u64),
     /// `kernel: none`: no module at all.
     Missing,
 }
@@ -202,6 +206,8 @@ fn kernel(value: &str) -> Result<Dom0, String> {
         None if value == "none" => Ok(Dom0::Missing),
         Some(("guest", name)) => Ok(Dom0::Guest(name.trim().into())),
         Some(("text", words)) => Ok(Dom0::Text(words.into())),
+        Some(("cut", bytes)) => Ok(Dom0::Cut(number(bytes.trim())?)),
+        Some(("damaged", byte)) => Ok(Dom0::Damaged(number(byte.trim())?)),
         _ => Err(format!("unknown kernel {value:?}")),
     }
 }
@@ -250,6 +256,7 @@ mod tests {
     fn mistakes_in_a_file_are_errors() {
         for text in [
             "",
+            "kernel: cut short\nend: x",
             "expect: x",
             "end: x\nexpect: y",
             "colour: red\nend: x",

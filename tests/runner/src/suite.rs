@@ -123,6 +123,19 @@ fn make_cd(
             Part::Bytes(words.clone().into_bytes()),
             kernel_args(""),
         )],
+        Dom0::Cut(bytes) => vec![module(
+            Part::Bytes(broken_kernel(options, |kernel| {
+                kernel.truncate(*bytes as usize)
+            })?),
+            kernel_args(""),
+        )],
+        Dom0::Damaged(from) => vec![module(
+            Part::Bytes(broken_kernel(options, |kernel| {
+                let damaged = kernel.iter_mut().skip(*from as usize).take(4096);
+                damaged.for_each(|byte| *byte ^= 0x5a);
+            })?),
+            kernel_args(""),
+        )],
         Dom0::Guest(name) => {
             guest_path = options.guests.join(name);
             vec![module(Part::File(&guest_path), kernel_args(""))]
@@ -152,6 +165,14 @@ fn make_cd(
         }
     };
     boot_cd::make(work, &options.image, &args, &modules)
+}
+
+/// Debian's kernel after somebody has been at it.
+fn broken_kernel(options: &Options, ruin: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, String> {
+    let path = dom0_initramfs::kernel(&options.debian)?;
+    let mut kernel = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    ruin(&mut kernel);
+    Ok(kernel)
 }
 
 fn hypervisor_args(options: &Options, scenario: &Scenario) -> String {

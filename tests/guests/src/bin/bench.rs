@@ -1,7 +1,8 @@
 //! Prints what single operations cost, in ticks of the TSC: `BENCH name ticks`, each the least of many repetitions.
 //!
 //! Runs as PVH dom0 on any hypervisor with Xen's ABI. With `-icount shift=0` QEMU's TSC counts instructions, which the line
-//! `BENCH-CALIBRATION` shows: it gives the ticks of 2000 instructions.
+//! `BENCH-CALIBRATION` shows: it gives the ticks of 2000 instructions. With `repeat=NAME` on its command line it does that operation for
+//! ever instead, for `tests/profile.sh` to look at.
 #![no_std]
 #![no_main]
 
@@ -52,7 +53,8 @@ struct Places {
     large: u64,
 }
 
-fn main(_: Start) -> ! {
+fn main(start: Start) -> ! {
+    let repeated = start.word("repeat").unwrap_or("");
     let Some(ram) = memory::find_ram(4 * LARGE) else {
         boot::fatal(format_args!("no memory to spare"));
     };
@@ -69,10 +71,10 @@ fn main(_: Start) -> ! {
         "BENCH-CALIBRATION {}",
         least(cpu::two_thousand_instructions)
     );
-    exits();
-    events(&places);
-    timer();
-    grants(&places);
+    exits(repeated);
+    events(&places, repeated);
+    timer(repeated);
+    grants(&places, repeated);
     populations(&places);
     println!("BENCH-DONE");
     hypercall::shutdown(SHUTDOWN_POWEROFF)
@@ -94,7 +96,13 @@ fn least_raw(mut operation: impl FnMut()) -> u64 {
     least
 }
 
-fn bench(name: &str, operation: impl FnMut()) {
+fn bench(name: &str, repeated: &str, mut operation: impl FnMut()) {
+    if name == repeated {
+        println!("BENCH-REPEAT {name}");
+        loop {
+            operation();
+        }
+    }
     println!("BENCH {name} {}", least(operation));
 }
 
@@ -104,16 +112,19 @@ fn need(what: &str, is_so: bool) {
     }
 }
 
-fn exits() {
+fn exits(repeated: &str) {
     let version = [XENVER_VERSION.into(), 0, 0, 0, 0];
-    bench("null-hypercall", || {
+    bench("null-hypercall", repeated, || {
         let result = hypercall::raw(abi::HYPERVISOR_XEN_VERSION.into(), version);
         need("XENVER_version", result == 0x0004_0014);
     });
-    bench("cpuid", || {
+    bench("cpuid", repeated, || {
         let _ = core::hint::black_box(cpu::cpuid(0x4000_0000, 0));
     });
-    bench("rdmsr-apic-base", || {
+    bench("cpuid-at-page-border", repeated, || {
+        cpu::cpuid_next_to_page_border(0x4000_0000);
+    });
+    bench("rdmsr-apic-base", repeated, || {
         let _ = core::hint::black_box(cpu::read_msr(APIC_BASE));
     });
 }
@@ -154,7 +165,7 @@ fn on_event(_: u8) {
     DELIVERED.fetch_add(1, Ordering::Relaxed);
 }
 
-fn events(places: &Places) {
+fn events(places: &Places, repeated: &str) {
     let is_mapped = map_special(XENMAPSPACE_SHARED_INFO, 0, places.shared_info);
     need("mapping the shared page", is_mapped);
     SHARED_INFO.store(places.shared_info, Ordering::Relaxed);
@@ -172,7 +183,7 @@ fn events(places: &Places) {
     );
     let mut send = EvtchnSend { port: bind.port };
     cpu::enable_interrupts();
-    bench("event-send-and-delivery", || {
+    bench("event-send-and-delivery", repeated, || {
         let before = DELIVERED.load(Ordering::Relaxed);
         let result = hypercall::with(number, EVTCHNOP_SEND, &mut send);
         need("EVTCHNOP_send", result == 0);
@@ -181,9 +192,9 @@ fn events(places: &Places) {
     cpu::disable_interrupts();
 }
 
-fn timer() {
+fn timer(repeated: &str) {
     let mut far_s = 1000;
-    bench("singleshot-timer", || {
+    bench("singleshot-timer", repeated, || {
         far_s += 1;
         let mut timer = VcpuSetSingleshotTimer {
             timeout_abs_ns: far_s * 1_000_000_000,
@@ -198,7 +209,7 @@ fn timer() {
     });
 }
 
-fn grants(places: &Places) {
+fn grants(places: &Places, repeated: &str) {
     let mut frames = [0u64; 1];
     let mut setup = GnttabSetupTable {
         dom: DOMID_SELF,
@@ -222,11 +233,11 @@ fn grants(places: &Places) {
         };
         memory::put(places.grants + 8 * u64::from(FIRST_GRANT + index), entry);
     }
-    grant_copy(places);
-    grant_map(places);
+    grant_copy(places, repeated);
+    grant_map(places, repeated);
 }
 
-fn grant_copy(places: &Places) {
+fn grant_copy(places: &Places, repeated: &str) {
     let mut copy = GnttabCopy {
         source: GnttabCopyPtr {
             gmfn_or_ref: FIRST_GRANT.into(),
@@ -242,7 +253,7 @@ fn grant_copy(places: &Places) {
         ..GnttabCopy::default()
     };
     memory::set(places.source, 0x1234);
-    bench("grant-copy-4k", || {
+    bench("grant-copy-4k", repeated, || {
         let copy = core::slice::from_mut(&mut copy);
         let _ = hypercall::batch(abi::HYPERVISOR_GRANT_TABLE_OP, GNTTABOP_COPY, copy);
         need("GNTTABOP_copy", copy[0].status == 0);
@@ -250,13 +261,13 @@ fn grant_copy(places: &Places) {
     need("the copy", memory::get(places.destination) == 0x1234);
 }
 
-fn grant_map(places: &Places) {
+fn grant_map(places: &Places, repeated: &str) {
     let number = abi::HYPERVISOR_GRANT_TABLE_OP;
     let _ = reservation(XENMEM_DECREASE_RESERVATION, places.mapping, 0);
     let mut worst = (0, 0);
     // Each grant once: Xen takes a frame away from its place when its owner maps it elsewhere.
     let mut next = FIRST_GRANT;
-    bench("grant-map-unmap", || {
+    bench("grant-map-unmap", repeated, || {
         let mut map = GnttabMapGrantRef {
             host_addr: places.mapping,
             flags: GNTMAP_HOST_MAP,
@@ -275,7 +286,8 @@ fn grant_map(places: &Places) {
         if map[0].status != 0 || unmap[0].status != 0 {
             worst = (map[0].status, unmap[0].status);
         }
-        next += 1;
+        // Repeated for ever, they come round again.
+        next = FIRST_GRANT + (next - FIRST_GRANT + 1) % GRANTS;
     });
     if worst != (0, 0) {
         boot::fatal(format_args!(

@@ -7,7 +7,7 @@ use xen_abi::xen as abi;
 use xen_abi::{event_channel as ev, grant_table as gt, hvm::hvm_op, memory as mem, vcpu, version};
 
 use super::values::{self, Kind, PRIVATE};
-use crate::hypercall;
+use super::{call, call_narrow};
 use crate::memory;
 use crate::random::Random;
 
@@ -431,7 +431,8 @@ static SHAPES: &[Shape] = &[
 /// Makes one call; the result tells whether it was accepted.
 pub fn make_one(random: &mut Random, me: u64) -> bool {
     match random.below(16) {
-        0..=3 => anything(random),
+        0..=2 => anything(random),
+        3 => narrow(random, me),
         4 => several(random),
         5 => scheduling(random),
         6 => stop_the_other(random, me),
@@ -478,7 +479,7 @@ fn anything(random: &mut Random) -> bool {
     if number as u32 == abi::HYPERVISOR_HVM_OP && args[0] as u32 == hvm_op::HVMOP_SET_PARAM {
         args[0] = hvm_op::HVMOP_GET_PARAM.into();
     }
-    hypercall::raw(number, args) >= 0
+    call(number, args) >= 0
 }
 
 fn fill(random: &mut Random, at: u64, shape: &Shape) {
@@ -496,6 +497,36 @@ fn fill(random: &mut Random, at: u64, shape: &Shape) {
             _ => memory::put(at, value),
         }
     }
+}
+
+/// A call from 32-bit code. Where the structure has numbers of the caller's width and pointers, they are half as long.
+fn narrow(random: &mut Random, me: u64) -> bool {
+    let shape = &SHAPES[random.below(SHAPES.len() as u64) as usize];
+    if gives_times(shape) || sets_parameter(shape) {
+        return scheduling(random);
+    }
+    let start = values::SHARED.address() + random.below(values::ARGUMENT_PAGES as u64 * 64) * 64;
+    let mut shorter = 0;
+    for &(offset, size, kind) in shape.fields {
+        let value = values::likely(random, kind);
+        let at = start + u64::from(offset) - shorter;
+        let is_halved = size == 8 && matches!(kind, Pointer | Count | Gfn);
+        match size {
+            1 => memory::put(at, value as u8),
+            2 => memory::put(at, values::short(value)),
+            8 if !is_halved => memory::put(at, value),
+            _ => memory::put(at, value as u32),
+        }
+        shorter += if is_halved { 4 } else { 0 };
+    }
+    let (op, start, count) = (shape.op, start as u32, random.below(4) as u32);
+    let args = match shape.registers {
+        Registers::OpPointer => [op, start, 0, 0, 0],
+        Registers::OpArray => [op, start, count, 0, 0],
+        Registers::OpVcpuPointer => [op, random.pick(&[me as u32, 1, 2, 128]), start, 0, 0],
+        Registers::Pointer => [start, 0, 0, 0, 0],
+    };
+    call_narrow(shape.number, args) >= 0
 }
 
 fn gives_times(shape: &Shape) -> bool {
@@ -558,7 +589,7 @@ fn nearly_right(random: &mut Random, me: u64) -> bool {
         let versions: [u32; 3] = [0x17, 0x15, 0x0300_0000];
         memory::put(at + 4, random.pick(&versions));
     }
-    hypercall::raw(shape.number.into(), args) >= 0
+    call(shape.number.into(), args) >= 0
 }
 
 /// A multicall, whose entries nobody else changes.
@@ -586,7 +617,7 @@ fn several(random: &mut Random) -> bool {
         memory::set(at + 32, random.below(64));
     }
     let count = random.pick(&[count, count, count, 0, 1 << 33]);
-    hypercall::raw(
+    call(
         abi::HYPERVISOR_MULTICALL.into(),
         [PRIVATE.address(), count & 31, 0, 0, 0],
     ) >= 0
@@ -612,7 +643,7 @@ fn scheduling(random: &mut Random) -> bool {
         }
         _ => 8 + values::any(random) % 0xffff_fff0,
     };
-    hypercall::raw(number, [op, at, 0, 0, 0]) >= 0
+    call(number, [op, at, 0, 0, 0]) >= 0
 }
 
 /// The first vCPU stops the second for a moment.
@@ -621,9 +652,9 @@ fn stop_the_other(random: &mut Random, me: u64) -> bool {
         return scheduling(random);
     }
     let number = abi::HYPERVISOR_VCPU_OP.into();
-    let _ = hypercall::raw(number, [vcpu::VCPUOP_DOWN.into(), 1, 0, 0, 0]);
+    let _ = call(number, [vcpu::VCPUOP_DOWN.into(), 1, 0, 0, 0]);
     for _ in 0..random.below(4) {
         let _ = nearly_right(random, me);
     }
-    hypercall::raw(number, [vcpu::VCPUOP_UP.into(), 1, 0, 0, 0]) >= 0
+    call(number, [vcpu::VCPUOP_UP.into(), 1, 0, 0, 0]) >= 0
 }

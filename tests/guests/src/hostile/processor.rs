@@ -11,7 +11,12 @@ const APIC_COMMAND: u32 = 0x830;
 const HYPERCALL_PAGE: u32 = 0x4000_0000;
 const DEBUG_PORT: u16 = 0xe9;
 const WINDOW_PAGES: u16 = 8;
-const CR4_BITS: [u64; 12] = [
+/// All but PG and PE, which QEMU lets go even in 64-bit mode, and NW, which it takes without CD and then refuses at VMRUN.
+pub const CR0_BITS: u64 = 0x5fff_fffe;
+/// The tables must stay where they are.
+pub const CR3_BITS: u64 = 0xfff;
+/// Reserved bits make QEMU leave the guest as after a bad VMRUN; PAE goes as PG does.
+pub const CR4_BITS: [u64; 12] = [
     1 << 0,
     1 << 1,
     1 << 2,
@@ -25,6 +30,22 @@ const CR4_BITS: [u64; 12] = [
     1 << 18,
     1 << 20,
 ];
+
+/// Disarms the APIC's timer. On an emulator a period of a tenth of a millisecond is shorter than an exit, and the vCPU would do nothing but
+/// be interrupted.
+pub fn quiet_timer(me: u64) {
+    const APIC_BASE: u32 = 0x1b;
+    const IS_X2APIC: u64 = 1 << 10;
+    const DEADLINE: u32 = 0x6e0;
+    const INITIAL_COUNT: u32 = 0x838;
+    if cpu::read_msr(APIC_BASE).is_ok_and(|base| base & IS_X2APIC != 0) {
+        let _ = cpu::write_msr(INITIAL_COUNT, 0);
+    } else {
+        let at = window::show(me as u16 * WINDOW_PAGES, APIC) + 0x380;
+        let _ = cpu::touch(6, at, 0);
+    }
+    let _ = cpu::write_msr(DEADLINE, 0);
+}
 
 /// Does one of these things; true if it was accepted.
 pub fn make_one(random: &mut Random, me: u64) -> bool {
@@ -72,19 +93,25 @@ fn read_msr(random: &mut Random) -> bool {
 
 fn write_msr(random: &mut Random) -> bool {
     let msr = some_msr(random);
-    let mut value = match random.below(3) {
+    let value = match random.below(3) {
         0 => values::any(random),
         1 => cpu::read_msr(msr).unwrap_or(0),
         _ => cpu::read_msr(msr).unwrap_or(0) ^ 1 << random.below(64),
     };
-    if msr == APIC_COMMAND {
+    cpu::write_msr(msr, tame(msr, value)).is_ok()
+}
+
+/// The value without what would take a vCPU away or have the kernel written over.
+#[must_use]
+pub fn tame(msr: u32, value: u64) -> u64 {
+    match msr {
         // INIT and start-up have bit 10 and bit 8 or 9.
-        value &= !(1 << 10);
+        APIC_COMMAND => value & !(1 << 10),
+        _ if msr & 0xffff_f000 == HYPERCALL_PAGE => {
+            (values::victims() + value % values::VICTIM_FRAMES) << 12
+        }
+        _ => value,
     }
-    if msr & 0xffff_f000 == HYPERCALL_PAGE {
-        value = (values::victims() + random.below(values::VICTIM_FRAMES)) << 12;
-    }
-    cpu::write_msr(msr, value).is_ok()
 }
 
 /// Not CR8: with an interrupt waiting QEMU 7.2 itself dies of it (`tcg_handle_interrupt`). The priority is reached through the APIC.
@@ -92,11 +119,8 @@ fn control_register(random: &mut Random) -> bool {
     let number = random.pick(&[0, 0, 2, 3, 4, 4]);
     let old = cpu::read_cr(number);
     let value = match number {
-        // The tables must stay where they are.
         3 => old ^ random.pick(&[8, 0x10, 0xfff]),
-        // All but PG and PE, which QEMU lets go even in 64-bit mode, and NW, which it takes without CD and then refuses at VMRUN.
-        0 => old ^ (random.next() & 0x5fff_fffe),
-        // Reserved bits make QEMU leave the guest as after a bad VMRUN; PAE goes as PG does.
+        0 => old ^ (random.next() & CR0_BITS),
         4 => old ^ random.pick(&CR4_BITS) ^ random.pick(&CR4_BITS),
         _ => old ^ 1 << random.below(64),
     };
