@@ -6,6 +6,12 @@ mod events;
 mod free_frames;
 mod lifecycle;
 mod pages;
+mod pod;
+#[cfg(test)]
+mod pod_stress;
+#[cfg(test)]
+mod pod_testing;
+mod reclaim;
 mod running;
 mod tidy;
 mod time;
@@ -31,6 +37,7 @@ pub use destroy::Teardown;
 pub use free_frames::Returns;
 pub use lifecycle::CreateDomain;
 pub use pages::{FrameTables, GuestPage};
+pub use pod::Shortage;
 
 /// A vCPU by name: what a timer slot belongs to.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use xen_abi::grant_table::{
-    GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF, GNTST_BAD_COPY_ARG, GNTST_BAD_DOMAIN, GNTST_BAD_PAGE,
+    GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF, GNTST_BAD_COPY_ARG, GNTST_BAD_DOMAIN,
     GNTST_PERMISSION_DENIED, GnttabCopy, GnttabCopyPtr,
 };
 
@@ -114,7 +114,7 @@ fn hold<'a>(
     if !granted {
         let page = hv
             .get_guest_page(owner, Gfn(side.gmfn_or_ref))
-            .map_err(|_| Status(GNTST_BAD_PAGE))?;
+            .map_err(Status::of_page)?;
         return Ok(Held {
             hv,
             mfn: page.mfn,
@@ -151,8 +151,8 @@ fn position(mfn: Mfn, offset: u16, len: u16) -> Result<Maddr, Status> {
 mod tests {
     use xen_abi::compat::grant_table as compat;
     use xen_abi::grant_table::{
-        GNTMAP_HOST_MAP, GNTST_BAD_GNTREF, GNTST_GENERAL_ERROR, GNTST_OKAY, GNTTABOP_COPY,
-        GTF_PERMIT_ACCESS, GTF_READONLY,
+        GNTMAP_HOST_MAP, GNTST_BAD_GNTREF, GNTST_BAD_PAGE, GNTST_GENERAL_ERROR, GNTST_OKAY,
+        GNTTABOP_COPY, GTF_PERMIT_ACCESS, GTF_READONLY,
     };
 
     use super::*;

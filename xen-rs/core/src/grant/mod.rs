@@ -36,6 +36,7 @@ mod stress;
 pub(crate) mod testing;
 
 use xen_abi::errno::Errno;
+use xen_abi::grant_table::{GNTST_BAD_PAGE, GNTST_EAGAIN};
 
 use crate::domain::DomainConfig;
 use crate::lock::{Lock, Rank};
@@ -57,6 +58,16 @@ const INITIAL_FRAMES: u32 = 1;
 /// Why a single operation failed: one of `GNTST_*`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Status(pub i16);
+
+impl Status {
+    /// Why a page could not be had ([`crate::hypervisor::Hypervisor::get_guest_page`]). Back ends repeat what is told to come again.
+    fn of_page(errno: Errno) -> Self {
+        Self(match errno {
+            Errno::EAGAIN => GNTST_EAGAIN,
+            _ => GNTST_BAD_PAGE,
+        })
+    }
+}
 
 /// What is done with a granted page.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use xen_abi::errno::Errno;
-use xen_abi::grant_table::{
-    GNTST_BAD_GNTREF, GNTST_BAD_PAGE, GNTST_GENERAL_ERROR, GTF_READING, GTF_WRITING,
-};
+use xen_abi::grant_table::{GNTST_BAD_GNTREF, GNTST_GENERAL_ERROR, GTF_READING, GTF_WRITING};
 
 use super::entry::{self, Use};
 use super::{Access, ENTRIES_PER_FRAME, INITIAL_FRAMES, Status};
@@ -113,7 +111,8 @@ impl Table {
     /// Begins a use of an entry of `granter`, whose table this is. Returns the frame, which stays referenced until [`Self::unpin`].
     ///
     /// # Errors
-    /// `GNTST_bad_gntref` outside the table, `GNTST_bad_page` if no RAM of the granter is behind the entry, `GNTST_general_error` if the
+    /// `GNTST_bad_gntref` outside the table, `GNTST_bad_page` if no RAM of the granter is behind the entry, `GNTST_eagain` if it is on
+    /// demand and no frame was found yet, `GNTST_general_error` if the
     /// entry does not permit the use, is in use by another domain or too often, or the granter dies.
     pub fn pin(
         &mut self,
@@ -134,10 +133,12 @@ impl Table {
             entry::mark(hv.memory, at, wanted, !used)?;
         }
         if !used {
-            let Ok(page) = hv.get_guest_page(granter, entry::gfn(hv.memory, at)) else {
-                entry::unmark(hv.memory, at, GTF_READING | GTF_WRITING);
-                return Err(Status(GNTST_BAD_PAGE));
-            };
+            let page = hv
+                .get_guest_page(granter, entry::gfn(hv.memory, at))
+                .map_err(|errno| {
+                    entry::unmark(hv.memory, at, GTF_READING | GTF_WRITING);
+                    Status::of_page(errno)
+                })?;
             *active = Active {
                 mfn: page.mfn,
                 peer: wanted.peer,

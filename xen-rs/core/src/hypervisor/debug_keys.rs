@@ -82,11 +82,20 @@ impl Hypervisor {
         }
         match KEYS.iter().find(|known| known.key == key) {
             Some(known) => self.show(known),
-            None if self.arch.debug_key(key) => {}
-            None => console::print(format_args!(
+            None => self.press_machine_key(key),
+        }
+    }
+
+    fn press_machine_key(&self, key: u8) {
+        let keys = self.arch.known_keys();
+        if let Some((_, what)) = keys.iter().find(|(known, _)| *known == key) {
+            console::print(format_args!("'{}' pressed: {what}", printable(key)));
+        }
+        if !self.arch.debug_key(key) {
+            console::print(format_args!(
                 "'{}' pressed: no such key, 'h' lists them",
                 printable(key)
-            )),
+            ));
         }
     }
 
@@ -121,11 +130,14 @@ fn printable(key: u8) -> char {
     }
 }
 
-fn help(_hv: &Hypervisor, out: &mut Text) -> fmt::Result {
+fn help(hv: &Hypervisor, out: &mut Text) -> fmt::Result {
     KEYS.iter()
         .try_for_each(|key| writeln!(out, " {}: {}", char::from(key.key), key.what))?;
     writeln!(out, " *: all of these")?;
-    writeln!(out, " others: machine state, where it is known")
+    let others = hv.arch.known_keys();
+    others
+        .iter()
+        .try_for_each(|(key, what)| writeln!(out, " {}: {what}", char::from(*key)))
 }
 
 fn events(hv: &Hypervisor, out: &mut Text) -> fmt::Result {
@@ -155,6 +167,17 @@ fn memory(hv: &Hypervisor, out: &mut Text) -> fmt::Result {
             domain.memory.total.load(SeqCst),
             domain.memory.limit.load(SeqCst),
             domain.table_frames.load(SeqCst)
+        )?;
+        let (entries, cached) = {
+            let map = domain.p2m.read();
+            (map.pod().entries(), map.pod().cached())
+        };
+        if entries == 0 && cached == 0 {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "    {entries} pages wait to be populated on demand, {cached} are set aside for them"
         )
     })
 }
@@ -271,7 +294,8 @@ mod tests {
     #[test]
     fn unknown_keys_go_to_the_machine_and_then_to_the_help() {
         let fake = Fake::new();
-        assert_eq!(pressed(&fake, b'd'), "");
+        assert_eq!(pressed(&fake, b'd'), "(XEN) 'd' pressed: registers\n");
+        assert!(pressed(&fake, b'h').contains("(XEN)  d: registers\n"));
         assert_eq!(
             pressed(&fake, 7),
             "(XEN) '?' pressed: no such key, 'h' lists them\n"

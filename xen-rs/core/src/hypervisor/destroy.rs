@@ -14,7 +14,7 @@ use super::{Hypervisor, Returns};
 use crate::domain::{Domain, Life};
 use crate::evtchn::{Peer, Step};
 use crate::ids::Mfn;
-use crate::p2m::{P2m, P2mEntry, PageType};
+use crate::p2m::{GFN_LIMIT, P2m, P2mEntry, PageType};
 use crate::paging::{Piece, level_order};
 
 /// Frames given back in one step: some hundred instructions each.
@@ -151,7 +151,7 @@ impl Hypervisor {
         } = teardown;
         let map = map.get_or_insert_with(|| self.seal_map(domain));
         let mut budget = FRAMES_PER_STEP;
-        while budget > 0 {
+        while budget > 0 && (*cursor < GFN_LIMIT || run.is_some()) {
             if let Some(pending) = run {
                 budget -= self.release_run(pending, budget);
                 if pending.frames == 0 {
@@ -161,7 +161,7 @@ impl Hypervisor {
             }
             let mut pieces = 0;
             let mut returns = Returns::new(self);
-            let more = map.dismantle(cursor, &mut |piece| {
+            map.dismantle(cursor, &mut |piece| {
                 pieces += 1;
                 match piece {
                     Piece::Leaf { level: 0, leaf, .. } if leaf.kind == PageType::Ram => {
@@ -179,12 +179,26 @@ impl Hypervisor {
             });
             drop(returns);
             budget = budget.saturating_sub(pieces.max(1));
-            if !more && run.is_none() {
-                self.free_xen_page(map.root());
-                return true;
+        }
+        let done = *cursor >= GFN_LIMIT && run.is_none() && self.release_cache(map, budget);
+        if done {
+            self.free_xen_page(map.root());
+        }
+        done
+    }
+
+    /// Gives back at most `budget` frames of those set aside for memory populated on demand; `true` if none are left.
+    fn release_cache(&self, map: &mut P2m, budget: u64) -> bool {
+        let Some(pod) = map.pod_mut() else {
+            return true;
+        };
+        for _ in 0..budget {
+            match pod.take(self.table, 0) {
+                Some((frame, _)) => self.release_page(frame),
+                None => break,
             }
         }
-        false
+        pod.cached() == 0
     }
 
     /// Takes the map away from everyone else. No vCPU runs, so that one flush now covers all frames.

@@ -8,6 +8,8 @@ use xen_abi::errno::Errno;
 use xen_abi::xen::VIRQ_DOM_EXC;
 
 use super::{Hypervisor, VcpuName};
+use crate::cmdline::Reboot;
+use crate::console::print;
 use crate::domain::{Domain, DomainConfig, DomainParts, Life, NO_SHUTDOWN_CODE};
 use crate::evtchn::EventChannels;
 use crate::grant::GrantTable;
@@ -197,7 +199,6 @@ impl Hypervisor {
                 Ok(_) => reason,
                 Err(recorded) => recorded,
             };
-        info!("{} shut down with reason {reason}", domain.id);
         domain.pause.set_stopped(true);
         for vcpu in domain.vcpus() {
             if let Some(cpu) = self.scheduler.sleep(vcpu, self.now_ns()) {
@@ -205,11 +206,11 @@ impl Hypervisor {
             }
         }
         if domain.hardware {
-            self.dom0_shut_down(reason);
-        } else if u32::from(reason) == xen_abi::sched::SHUTDOWN_SUSPEND
-            && self.notify_suspend(domain)
-        {
-        } else {
+            return self.dom0_shut_down(reason);
+        }
+        info!("{} shut down with reason {reason}", domain.id);
+        let is_suspend = u32::from(reason) == xen_abi::sched::SHUTDOWN_SUSPEND;
+        if !(is_suspend && self.notify_suspend(domain)) {
             self.raise_global_virq(VIRQ_DOM_EXC);
         }
     }
@@ -220,23 +221,45 @@ impl Hypervisor {
         port != 0 && self.send_event(domain, crate::ids::Port(port)).is_ok()
     }
 
+    /// dom0 is gone: so is the machine. `noreboot` keeps it standing after errors only ("noreboot" in xen-command-line.pandoc).
     fn dom0_shut_down(&self, reason: u8) {
-        let (what, next) = match u32::from(reason) {
-            xen_abi::sched::SHUTDOWN_POWEROFF => ("halted: halting machine", Restart::PowerOff),
-            xen_abi::sched::SHUTDOWN_CRASH => {
-                ("crashed: rebooting machine in 5 seconds", Restart::Reboot)
-            }
-            xen_abi::sched::SHUTDOWN_REBOOT => ("rebooted: rebooting machine", Restart::Reboot),
-            _ => (
-                "shut down for an unknown reason: rebooting machine",
-                Restart::Reboot,
-            ),
-        };
-        crate::console::print(format_args!("Hardware Dom0 {what}"));
-        let next = if next == Restart::Reboot && self.options.noreboot {
-            Restart::Halt
+        let stays = self.options.noreboot || self.options.reboot == Reboot::Never;
+        let (error, next) = if stays {
+            ("'noreboot' set - not rebooting.", Restart::Halt)
         } else {
-            next
+            ("rebooting machine in 5 seconds.", Restart::RebootLater)
+        };
+        let next = match u32::from(reason) {
+            xen_abi::sched::SHUTDOWN_POWEROFF => {
+                print(format_args!("Hardware Dom0 halted: halting machine"));
+                Restart::PowerOff
+            }
+            xen_abi::sched::SHUTDOWN_CRASH => {
+                print(format_args!("Hardware Dom0 crashed: {error}"));
+                next
+            }
+            xen_abi::sched::SHUTDOWN_REBOOT => {
+                print(format_args!("Hardware Dom0 shutdown: rebooting machine"));
+                Restart::Reboot
+            }
+            xen_abi::sched::SHUTDOWN_WATCHDOG => {
+                print(format_args!(
+                    "Hardware Dom0 shutdown: watchdog rebooting machine"
+                ));
+                Restart::Reboot
+            }
+            xen_abi::sched::SHUTDOWN_SOFT_RESET => {
+                print(format_args!(
+                    "Hardware domain 0 did unsupported soft reset, rebooting."
+                ));
+                Restart::Reboot
+            }
+            _ => {
+                print(format_args!(
+                    "Hardware Dom0 shutdown (unknown reason {reason}): {error}"
+                ));
+                next
+            }
         };
         self.arch.machine_restart(next);
     }

@@ -11,7 +11,7 @@ use crate::ids::{Domid, Gfn, Gpa, Maddr, Mfn, PAGE_SIZE};
 use crate::memory::allocator::{Block, Purpose};
 use crate::memory::frame::Put;
 use crate::memory::remains::Remains;
-use crate::p2m::{Mapping, P2mEntry, PageType};
+use crate::p2m::{Behind, Mapping, P2mEntry, PageType};
 use crate::paging::TableFrames;
 use crate::vcpu::GuestArea;
 
@@ -128,30 +128,47 @@ impl Hypervisor {
         }
     }
 
-    /// What stands behind a guest page.
+    /// The page behind a guest frame; RAM without a frame counts as none.
     #[must_use]
     pub fn lookup(&self, domain: &Domain, gfn: Gfn) -> Option<Mapping> {
-        domain.p2m.read().lookup(gfn)
+        self.find(domain, gfn).page()
+    }
+
+    /// What stands behind a guest frame.
+    #[must_use]
+    pub fn find(&self, domain: &Domain, gfn: Gfn) -> Behind {
+        domain.p2m.read().find(gfn)
+    }
+
+    /// Whether memory, as opposed to a device or nothing, is behind a guest frame.
+    #[must_use]
+    pub fn is_memory(&self, domain: &Domain, gfn: Gfn) -> bool {
+        match self.find(domain, gfn) {
+            Behind::Page(found) => found.kind.is_memory(),
+            Behind::OnDemand(_) => true,
+            Behind::Nothing => false,
+        }
     }
 
     /// The guest's own RAM page at `gfn` with a reference on its frame, which the caller drops with [`Self::put_page`].
     ///
     /// # Errors
-    /// `EINVAL` if nothing, or something other than the domain's own RAM, is there.
+    /// `EINVAL` if nothing, or something other than the domain's own RAM, is there; `EAGAIN` or `ENOMEM` if it is to be populated on demand
+    /// and cannot be ([`super::Shortage`]).
     pub fn get_guest_page(&self, domain: &Domain, gfn: Gfn) -> Result<GuestPage, Errno> {
-        let map = domain.p2m.read();
-        let found = map
-            .lookup(gfn)
-            .filter(|m| m.kind == PageType::Ram)
-            .ok_or(Errno::EINVAL)?;
-        if self.table.get(found.mfn, domain.id) {
-            Ok(GuestPage {
-                mfn: found.mfn,
-                kind: found.kind,
-            })
-        } else {
-            Err(Errno::EINVAL)
-        }
+        self.with_page(domain, gfn, |found| {
+            let found = found
+                .filter(|m| m.kind == PageType::Ram)
+                .ok_or(Errno::EINVAL)?;
+            if self.table.get(found.mfn, domain.id) {
+                Ok(GuestPage {
+                    mfn: found.mfn,
+                    kind: found.kind,
+                })
+            } else {
+                Err(Errno::EINVAL)
+            }
+        })
     }
 
     /// Maps one page and disposes of what was there, after a flush.
@@ -269,14 +286,16 @@ impl Hypervisor {
         while done < into.len() {
             let gpa = Gpa(at.0.checked_add(done as u64).ok_or(Errno::EFAULT)?);
             let len = (PAGE_SIZE - gpa.page_offset()).min(into.len() - done);
-            let found = map
-                .lookup(gpa.gfn())
-                .filter(|m| m.kind.is_memory())
-                .ok_or(Errno::EFAULT)?;
-            self.memory.read(
-                Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
-                &mut into[done..done + len],
-            );
+            let piece = &mut into[done..done + len];
+            match map.find(gpa.gfn()) {
+                Behind::Page(found) if found.kind.is_memory() => {
+                    let from = Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64);
+                    self.memory.read(from, piece);
+                }
+                // Reading is no demand.
+                Behind::OnDemand(_) => piece.fill(0),
+                Behind::Page(_) | Behind::Nothing => return Err(Errno::EFAULT),
+            }
             done += len;
         }
         Ok(())
@@ -285,19 +304,22 @@ impl Hypervisor {
     /// Copies into guest-physical memory of `domain`.
     ///
     /// # Errors
-    /// `EFAULT` where no writable memory is mapped.
+    /// `EFAULT` where no writable memory is mapped; `EAGAIN` or `ENOMEM` where it is to be populated on demand and cannot be
+    /// ([`super::Shortage`]).
     pub fn write_guest(&self, domain: &Domain, at: Gpa, from: &[u8]) -> Result<(), Errno> {
-        let map = domain.p2m.read();
         let mut done = 0;
         while done < from.len() {
             let gpa = Gpa(at.0.checked_add(done as u64).ok_or(Errno::EFAULT)?);
             let len = (PAGE_SIZE - gpa.page_offset()).min(from.len() - done);
             let usable = |m: &Mapping| m.kind.is_memory() && m.kind.is_writable();
-            let found = map.lookup(gpa.gfn()).filter(usable).ok_or(Errno::EFAULT)?;
-            self.memory.write(
-                Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
-                &from[done..done + len],
-            );
+            self.with_page(domain, gpa.gfn(), |found| {
+                let found = found.filter(usable).ok_or(Errno::EFAULT)?;
+                self.memory.write(
+                    Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
+                    &from[done..done + len],
+                );
+                Ok(())
+            })?;
             done += len;
         }
         Ok(())

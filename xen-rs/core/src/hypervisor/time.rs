@@ -117,10 +117,9 @@ impl Hypervisor {
         self.rearm_timers(vcpu);
     }
 
-    /// The contents of `vcpu_time_info` with an even version.
-    #[must_use]
-    pub fn time_info(&self) -> xen_abi::xen::VcpuTimeInfo {
-        let clock = self.machine.clock();
+    /// The contents of the vCPU's `vcpu_time_info` with an even version.
+    fn time_info(&self, domain: &Domain, vcpu: &Vcpu) -> xen_abi::xen::VcpuTimeInfo {
+        let clock = vcpu.arch.clock(domain, self.machine.clock());
         xen_abi::xen::VcpuTimeInfo {
             version: 2,
             tsc_timestamp: clock.tsc_timestamp,
@@ -132,9 +131,10 @@ impl Hypervisor {
         }
     }
 
-    /// Writes the time parameters into the vCPU's `vcpu_info` and time area. They are constant, so once per place is enough.
+    /// Writes the time parameters into the vCPU's `vcpu_info` and time area. They are constant as long as the
+    /// vCPU's counter is, so once per place is enough. The vCPU must not read them meanwhile: it is the caller, paused, or not yet running.
     pub fn publish_time(&self, domain: &Domain, vcpu: &Vcpu) {
-        let info = self.time_info();
+        let info = self.time_info(domain, vcpu);
         if let Some(at) = vcpu.info() {
             self.memory
                 .write(Maddr(at.0 + TIME_OFFSET), info.as_bytes());

@@ -59,10 +59,22 @@ pub struct Scrubbed {
 
 impl Piece {
     /// Zeroes what has to be scrubbed. To be called without the allocator's lock.
+    ///
+    /// Much of it holds zeroes already, and a look is cheap where that is not so: it ends at the first other byte. Where this machine is an
+    /// emulated one, memory that is only looked at need not be provided.
     pub fn scrub(self, table: FrameTable, memory: &dyn MachineMemory) -> Scrubbed {
         let first = Mfn(u64::from(self.0.head));
         let pages = u64::from(self.0.pages());
-        let were_dirty = table.scrub(memory, first, pages, |found| !found.is_dirty());
+        let mut were_dirty = 0;
+        for frame in (first.0..first.0 + pages).map(Mfn) {
+            if table.remains(frame).is_dirty() {
+                if !memory.is_zero(frame) {
+                    memory.zero(frame);
+                }
+                table.set_remains(frame, Remains::ZEROES);
+                were_dirty += 1;
+            }
+        }
         Scrubbed {
             frames: Buddy {
                 clean: self.0.pages(),

@@ -16,8 +16,8 @@ const ALLOCATED: u64 = 1 << 48;
 /// References beyond this are refused, far below the wrap.
 const COUNT_LIMIT: u64 = 0x7fff_ffff;
 
-/// What is known of one frame. `next`, `prev` and `mark` (of the free block that starts here) are the allocator's; `remains` is what the frame
-/// may still hold while nobody uses it.
+/// What is known of one frame. `next`, `prev` and `mark` (of the free block that starts here) are the allocator's while the frame is free; `next`
+/// is a [`super::frame_list::FrameList`]'s while the frame is on one. `remains` is what the frame may still hold while nobody uses it.
 pub struct FrameInfo {
     state: AtomicU64,
     pub(super) next: AtomicU32,

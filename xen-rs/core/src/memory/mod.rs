@@ -3,5 +3,6 @@
 pub mod allocator;
 mod block;
 pub mod frame;
+pub mod frame_list;
 mod free_lists;
 pub mod remains;

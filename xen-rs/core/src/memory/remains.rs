@@ -44,22 +44,19 @@ impl FrameTable {
         }
     }
 
-    /// Zeroes those of `pages` frames that hold something else than what `keep` accepts; returns how many.
+    /// Zeroes those of `pages` frames that hold something else than what `keep` accepts.
     pub(super) fn scrub(
         &self,
         memory: &dyn MachineMemory,
         first: Mfn,
         pages: u64,
         keep: impl Fn(Remains) -> bool,
-    ) -> u64 {
-        let mut scrubbed = 0;
+    ) {
         for frame in (first.0..first.0 + pages).map(Mfn) {
             if !keep(self.remains(frame)) {
                 memory.zero(frame);
                 self.set_remains(frame, Remains::ZEROES);
-                scrubbed += 1;
             }
         }
-        scrubbed
     }
 }

@@ -1,7 +1,8 @@
 //! What a guest page is, and how AMD's nested page tables say it.
 //!
 //! AMD APM volume 2, "Nested Paging": a nested entry has the format of a long-mode entry; the walk counts as a user access, so U/S must be
-//! set. Bits 52 to 58 are left to software and carry the type.
+//! set. Bits 52 to 58 are left to software and carry the type. Of an entry that is not present hardware reads nothing else, so that there
+//! they tell RAM that waits for its frame from a hole.
 
 use crate::ids::Mfn;
 use crate::paging::{Entry, Format};
@@ -59,6 +60,15 @@ pub struct P2mEntry {
     pub kind: PageType,
 }
 
+/// What one entry of the map says.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// There is a page.
+    Page(P2mEntry),
+    /// There is RAM that gets its frames when somebody touches it; until then it reads as zeroes. Hardware sees an entry that is not present.
+    OnDemand,
+}
+
 /// AMD nested page tables.
 pub struct Npt;
 
@@ -72,12 +82,18 @@ const DIRTY: u64 = 1 << 6;
 const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 const TYPE_SHIFT: u32 = 52;
+const TYPE: u64 = 0xf;
+/// In the type field of an entry that is not present.
+const ON_DEMAND: u64 = 7;
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
 impl Format for Npt {
-    type Leaf = P2mEntry;
+    type Leaf = Slot;
 
-    fn leaf(leaf: P2mEntry, level: u32) -> u64 {
+    fn leaf(slot: Slot, level: u32) -> u64 {
+        let Slot::Page(leaf) = slot else {
+            return ON_DEMAND << TYPE_SHIFT;
+        };
         let mut word = PRESENT
             | USER
             | ACCESSED
@@ -107,25 +123,33 @@ impl Format for Npt {
     }
 
     #[inline]
-    fn decode(word: u64, level: u32) -> Entry<P2mEntry> {
+    fn decode(word: u64, level: u32) -> Entry<Slot> {
+        let kind = word >> TYPE_SHIFT & TYPE;
         if word & PRESENT == 0 {
-            return Entry::Empty;
+            return if kind == ON_DEMAND {
+                Entry::Leaf(Slot::OnDemand)
+            } else {
+                Entry::Empty
+            };
         }
         let mfn = Mfn((word & FRAME) >> crate::ids::PAGE_SHIFT);
         // First what most steps of a walk meet.
         if level > 0 && word & LARGE == 0 {
             return Entry::Table(mfn);
         }
-        match PageType::from_bits(word >> TYPE_SHIFT & 0xf) {
-            Some(kind) => Entry::Leaf(P2mEntry { mfn, kind }),
+        match PageType::from_bits(kind) {
+            Some(kind) => Entry::Leaf(Slot::Page(P2mEntry { mfn, kind })),
             None => Entry::Table(mfn),
         }
     }
 
-    fn advance(leaf: P2mEntry, frames: u64) -> P2mEntry {
-        P2mEntry {
-            mfn: Mfn(leaf.mfn.0 + frames),
-            ..leaf
+    fn advance(slot: Slot, frames: u64) -> Slot {
+        match slot {
+            Slot::Page(leaf) => Slot::Page(P2mEntry {
+                mfn: Mfn(leaf.mfn.0 + frames),
+                ..leaf
+            }),
+            Slot::OnDemand => Slot::OnDemand,
         }
     }
 }

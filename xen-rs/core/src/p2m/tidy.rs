@@ -4,7 +4,7 @@
 //! done when a CPU has nothing else to do, takes out those that hold nothing and puts one large entry in the place of those whose entries
 //! are one run of RAM. Ranks and flushing as for every change of the map.
 
-use super::{Npt, P2m, P2mEntry, PageType};
+use super::{Npt, P2m, PageType, Slot};
 use crate::ids::Gfn;
 use crate::paging::{LEVELS, PageTable, level_order};
 
@@ -50,8 +50,13 @@ impl P2m {
 }
 
 /// Whether a 2 MiB entry can begin with this one. Only RAM is merged: other kinds go away page by page.
-fn starts_block(leaf: &P2mEntry) -> bool {
-    leaf.kind == PageType::Ram && leaf.mfn.0.is_multiple_of(1 << level_order(1))
+fn starts_block(slot: &Slot) -> bool {
+    match slot {
+        Slot::Page(leaf) => {
+            leaf.kind == PageType::Ram && leaf.mfn.0.is_multiple_of(1 << level_order(1))
+        }
+        Slot::OnDemand => true,
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +65,7 @@ mod tests {
     use crate::fake::FakeMemory;
     use crate::ids::Mfn;
     use crate::p2m::Mapping;
+    use crate::p2m::P2mEntry;
     use crate::paging::TableFrames;
     use std::boxed::Box;
 

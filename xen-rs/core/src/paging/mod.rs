@@ -162,6 +162,18 @@ impl<F: Format> PageTable<F> {
         self.write_at(memory, frames, page, level, F::leaf(leaf, level))
     }
 
+    /// Overwrites the entry that decides about `page`, at whatever level it is, and returns what was there with its level.
+    pub fn replace(
+        &mut self,
+        memory: &dyn MachineMemory,
+        page: u64,
+        leaf: F::Leaf,
+    ) -> Found<F::Leaf> {
+        let found = self.walk(memory, page);
+        memory.store_u64(found.at, F::leaf(leaf, found.level));
+        found
+    }
+
     /// Unmaps one entry of `level`, splitting what is larger.
     pub fn unmap(
         &mut self,
@@ -180,6 +192,11 @@ impl<F: Format> PageTable<F> {
             return Ok(Entry::Empty);
         }
         self.write_at(memory, frames, page, level, 0)
+    }
+
+    /// Empties the entry that decides about `page`, whatever its level. It must not point at a table.
+    pub fn clear(&mut self, memory: &dyn MachineMemory, page: u64) {
+        memory.store_u64(self.walk(memory, page).at, 0);
     }
 
     /// Whether a table holds no entry at all.

@@ -8,7 +8,7 @@ use xen_abi::memory::{
     XENMAPSPACE_GMFN, XENMAPSPACE_GMFN_FOREIGN, XENMAPSPACE_GMFN_RANGE, XENMEM_ACQUIRE_RESOURCE,
     XENMEM_ADD_TO_PHYSMAP, XENMEM_ADD_TO_PHYSMAP_BATCH, XENMEM_CLAIM_PAGES,
     XENMEM_DECREASE_RESERVATION, XENMEM_POPULATE_PHYSMAP, XENMEM_REMOVE_FROM_PHYSMAP,
-    XENMEM_RESOURCE_GRANT_TABLE,
+    XENMEM_RESOURCE_GRANT_TABLE, XENMEMF_POPULATE_ON_DEMAND,
 };
 
 use super::testing::{Bench, HOLE, LIST, SECOND_LIST, THIRD_LIST};
@@ -69,6 +69,7 @@ fn request(bench: &Bench, dice: &mut Dice) -> bool {
                 extent_start: LIST,
                 nr_extents: count,
                 extent_order: dice.one_of(&[0, 0, 0, 1, 5, 9, 10]),
+                mem_flags: dice.one_of(&[0, 0, XENMEMF_POPULATE_ON_DEMAND]),
                 domid,
                 ..MemoryReservation::default()
             };
@@ -174,8 +175,17 @@ fn dismantle(bench: &Bench, domain: &Arc<Domain>) {
             }
         }
         if !more {
-            return;
+            break;
         }
+    }
+    let mut map = domain.p2m.write();
+    assert_eq!(map.pod().entries(), 0);
+    let pod = map.pod_mut().expect("the map is not sealed");
+    let cached: alloc::vec::Vec<_> =
+        core::iter::from_fn(|| pod.take(bench.fake.hv.table, 0)).collect();
+    drop(map);
+    for (frame, _) in cached {
+        bench.fake.hv.release_page(frame);
     }
 }
 

@@ -1,12 +1,18 @@
 //! `XENMEM_decrease_reservation`: takes memory out of a domain's map and frees it.
+//!
+//! That is how a balloon driver settles the account of populate-on-demand: a page given back is one less that waits for a frame, or a frame for
+//! one that waits.
 
 use xen_abi::errno::Errno;
 
 use super::PAGES_PER_ENTRY;
 use super::extents::Extents;
 use super::layout::{LIST_CHUNK, fetch_frames};
-use super::place::{BATCH, remove_own};
+use super::place::{BATCH, remove_own, remove_own_large};
 use crate::hypercall::{Call, Outcome};
+
+/// Entries of 2 MiB read from end to end in one entry into the handler.
+const BLOCK_CHECKS: u32 = 1;
 
 /// Result: extents done. The page that stops the work, and those after it, are as they were.
 pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
@@ -18,13 +24,13 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let until = request
         .count
         .min(done.saturating_add((PAGES_PER_ENTRY >> request.order).max(1)));
-    let mut stopped = false;
+    let (mut stopped, mut checks) = (false, BLOCK_CHECKS);
     while done < until && !stopped {
         let mut gfns = [0; LIST_CHUNK];
         let wanted = (until - done).min(LIST_CHUNK as u64) as usize;
         let read = fetch_frames(call, request.list, done, &mut gfns[..wanted]);
         let removed = if request.order == 0 {
-            remove_own(call.hv, &request.target, &gfns[..read])
+            remove_own(call.hv, &request.target, &gfns[..read], &mut checks)
         } else {
             gfns[..read]
                 .iter()
@@ -38,12 +44,16 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 }
 
 fn remove_extent(call: &Call<'_>, request: &Extents, gfn: u64) -> bool {
+    if request.order == 9 && remove_own_large(call.hv, &request.target, gfn) {
+        return true;
+    }
     let mut gone = 0;
     while gone < request.pages() {
         let batch = (request.pages() - gone).min(BATCH as u64) as usize;
         let gfns: [u64; BATCH] =
             core::array::from_fn(|offset| gfn.saturating_add(gone + offset as u64));
-        let removed = remove_own(call.hv, &request.target, &gfns[..batch]);
+        // What goes as a whole needs no look at its neighbours.
+        let removed = remove_own(call.hv, &request.target, &gfns[..batch], &mut 0);
         gone += removed as u64;
         if removed < batch {
             return false;
@@ -131,14 +141,39 @@ mod tests {
         assert_eq!(bench.run(&bench.guest, OP, &request(1, 0)), Ok(1));
         assert_eq!(bench.kind(&bench.guest, HOLE + 1), Some(PageType::Ram));
         bench.list(&bench.guest, LIST, &[HOLE + 512]);
+        let (free, flushes) = (bench.free(), bench.fake.arch.flushes());
         assert_eq!(bench.run(&bench.guest, OP, &request(1, 9)), Ok(1));
         assert_eq!(bench.total(&bench.guest), total - 513);
+        // No table was needed, and one flush.
+        assert_eq!(
+            (bench.free(), bench.fake.arch.flushes()),
+            (free + 512, flushes + 1)
+        );
         assert_eq!(
             (
                 bench.kind(&bench.guest, HOLE + 512),
                 bench.kind(&bench.guest, HOLE + 1023)
             ),
             (None, None)
+        );
+    }
+
+    #[test]
+    fn extent_across_two_large_entries_goes_page_by_page() {
+        let bench = Bench::new();
+        bench.list(&bench.guest, LIST, &[HOLE, HOLE + 512]);
+        assert_eq!(
+            bench.run(&bench.guest, XENMEM_POPULATE_PHYSMAP, &request(2, 9)),
+            Ok(2)
+        );
+        let total = bench.total(&bench.guest);
+        bench.list(&bench.guest, LIST, &[HOLE + 256]);
+        assert_eq!(bench.run(&bench.guest, OP, &request(1, 9)), Ok(1));
+        assert_eq!(bench.total(&bench.guest), total - 512);
+        assert_eq!(
+            [HOLE + 255, HOLE + 256, HOLE + 767, HOLE + 768]
+                .map(|gfn| bench.kind(&bench.guest, gfn)),
+            [Some(PageType::Ram), None, None, Some(PageType::Ram)]
         );
     }
 

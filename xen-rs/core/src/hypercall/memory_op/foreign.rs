@@ -16,7 +16,7 @@ use crate::p2m::{P2mEntry, PageType};
 ///
 /// # Errors
 /// `EPERM` if `into` may not map foreign pages or `owner` is the caller, `ESRCH` without such a domain, `EINVAL` if the page is not the
-/// owner's memory or `owner` is `into`, else as for [`place`].
+/// owner's memory or `owner` is `into`, `EAGAIN` or `ENOMEM` if it is to be populated on demand and cannot be, else as for [`place`].
 pub fn map(
     call: &Call<'_>,
     into: &Domain,
@@ -44,17 +44,16 @@ pub fn map(
 
 /// Takes a reference on what a guest sees at `gfn`, if it is the guest's own memory or a page the hypervisor shares with it.
 fn reference(hv: &Hypervisor, owner: &Domain, gfn: Gfn) -> Result<Mfn, Errno> {
-    let map = owner.p2m.read();
-    let found = map.lookup(gfn).ok_or(Errno::EINVAL)?;
-    let frame_owner = match found.kind {
-        PageType::Ram => owner.id,
-        PageType::Shared => Domid::XEN,
-        _ => return Err(Errno::EINVAL),
-    };
-    if !hv.table.get(found.mfn, frame_owner) {
-        return Err(Errno::EINVAL);
-    }
-    drop(map);
+    let found = hv.with_page(owner, gfn, |found| {
+        let found = found.ok_or(Errno::EINVAL)?;
+        let frame_owner = match found.kind {
+            PageType::Ram => owner.id,
+            PageType::Shared => Domid::XEN,
+            _ => return Err(Errno::EINVAL),
+        };
+        let taken = hv.table.get(found.mfn, frame_owner);
+        taken.then_some(found).ok_or(Errno::EINVAL)
+    })?;
     // Shared frames are freed when a domain dies, perhaps before its map is taken apart. One that was alive after the reference was taken
     // had not freed any before.
     if found.kind == PageType::Shared && owner.is_dying() {

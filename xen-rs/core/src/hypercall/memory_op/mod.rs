@@ -6,8 +6,8 @@
 //! The map is changed in `place` only: there it is decided what may be replaced, and there the order "change, flush, drop" is kept. Each
 //! entry into a handler does a bounded amount of work (`PAGES_PER_ENTRY`, `MAPPINGS_PER_ENTRY`).
 //!
-//! Memory is never populated on demand: a guest has to start with all it may have (`memory` = `maxmem`). Requests for anything else fail,
-//! and the log says why.
+//! A guest that starts with less memory than it may grow to (`memory` below `maxmem`) is built of pages populated on demand
+//! (`populate_physmap` with that flag) and a target that fills their cache; see [`crate::p2m::pod`].
 
 mod acquire_resource;
 mod add_to_physmap;
@@ -206,6 +206,16 @@ fn fresh(call: &Call<'_>, refusal: Errno) -> Result<(), Errno> {
     } else {
         Err(refusal)
     }
+}
+
+/// What a balloon driver does with pages, for tests of who has to follow.
+#[cfg(test)]
+pub(crate) fn remove_own_pages(
+    hv: &crate::hypervisor::Hypervisor,
+    domain: &crate::domain::Domain,
+    gfns: &[u64],
+) -> usize {
+    place::remove_own(hv, domain, gfns, &mut 1)
 }
 
 #[cfg(test)]

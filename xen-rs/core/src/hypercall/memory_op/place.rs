@@ -5,20 +5,31 @@
 //! a page of the hypervisor is unhooked, and mappings of others' memory and of devices stay until they are taken away by their own means.
 //! A dying domain's map takes nothing more, or its dismantling would miss it.
 
+use alloc::vec::Vec;
+
 use arrayvec::ArrayVec;
 use xen_abi::errno::Errno;
 
 use crate::domain::Domain;
 use crate::hypervisor::{Hypervisor, Returns};
 use crate::ids::{Gfn, Mfn};
-use crate::p2m::{GFN_LIMIT, P2mEntry, PageType};
+use crate::p2m::pod::BLOCK_ORDER;
+use crate::p2m::{Behind, GFN_LIMIT, P2m, P2mEntry, PageType};
+use crate::paging::OutOfTables;
 
 /// Pages changed under one hold of the map's lock, and with one flush.
 pub const BATCH: usize = 32;
 
 /// Entries that were replaced and may still be in translation caches. They are due to [`dispose`], with no lock held.
 #[must_use]
-pub struct Displaced(ArrayVec<P2mEntry, BATCH>);
+#[derive(Default)]
+pub struct Displaced {
+    entries: ArrayVec<P2mEntry, BATCH>,
+    /// The domain's memory that was replaced may serve pages on demand.
+    given_back: bool,
+    /// Pages on demand became fewer, and more frames are set aside for them than there are.
+    surplus: bool,
+}
 
 fn may_go(kind: PageType) -> Result<(), Errno> {
     match kind {
@@ -30,15 +41,21 @@ fn may_go(kind: PageType) -> Result<(), Errno> {
 
 /// Flushes, and drops the references of what was replaced.
 pub fn dispose(hv: &Hypervisor, domain: &Domain, displaced: &Displaced) {
-    if !displaced.0.is_empty() {
+    if !displaced.entries.is_empty() {
         hv.arch.flush_domain(domain);
-        let mut returns = Returns::new(hv);
-        for entry in &displaced.0 {
-            match entry.kind {
-                PageType::Ram => returns.release(entry.mfn),
-                _ => hv.drop_entry(entry),
-            }
+        let is_ram = |entry: &&P2mEntry| entry.kind == PageType::Ram;
+        let frames = displaced.entries.iter().filter(is_ram);
+        if displaced.given_back {
+            hv.keep_or_release(domain, frames.map(|entry| entry.mfn));
+        } else {
+            let mut returns = Returns::new(hv);
+            frames.for_each(|entry| returns.release(entry.mfn));
         }
+        let others = displaced.entries.iter().filter(|entry| !is_ram(entry));
+        others.for_each(|entry| hv.drop_entry(entry));
+    }
+    if displaced.surplus {
+        hv.drop_surplus(domain);
     }
 }
 
@@ -62,13 +79,13 @@ pub fn exchange(
     entry: P2mEntry,
     pages: u64,
 ) -> (Displaced, Result<(), (u64, Errno)>) {
-    let mut displaced = ArrayVec::new();
+    let mut displaced = Displaced::default();
     let placed = exchange_into(&mut displaced, hv, domain, gfn, entry, pages);
-    (Displaced(displaced), placed)
+    (displaced, placed)
 }
 
 fn exchange_into(
-    displaced: &mut ArrayVec<P2mEntry, BATCH>,
+    displaced: &mut Displaced,
     hv: &Hypervisor,
     domain: &Domain,
     gfn: Gfn,
@@ -79,6 +96,7 @@ fn exchange_into(
         return Err((0, Errno::EINVAL));
     }
     let mut map = domain.p2m.write();
+    let entries = map.pod().entries();
     if domain.is_dying() {
         return Err((0, Errno::ESRCH));
     }
@@ -92,7 +110,9 @@ fn exchange_into(
             ..entry
         };
         let before = map.set(&mut hv.tables(domain), Gfn(gfn.0 + offset), single);
-        displaced.extend(before.map_err(|_| (offset, Errno::ENOMEM))?);
+        displaced.surplus = map.pod().outgrew(entries);
+        let before = before.map_err(|_| (offset, Errno::ENOMEM))?;
+        displaced.entries.extend(before);
     }
     Ok(())
 }
@@ -141,6 +161,7 @@ fn place_large(hv: &Hypervisor, domain: &Domain, gfn: Gfn, entry: P2mEntry) -> R
         return Ok(false);
     }
     let mut map = domain.p2m.write();
+    let entries = map.pod().entries();
     let placed = if domain.is_dying() {
         Err(Errno::ESRCH)
     } else {
@@ -148,12 +169,11 @@ fn place_large(hv: &Hypervisor, domain: &Domain, gfn: Gfn, entry: P2mEntry) -> R
             .map_err(|_| Errno::ENOMEM)
     };
     let retired = map.take_retired();
+    let surplus = map.pod().outgrew(entries);
     drop(map);
-    if !retired.is_empty() {
-        hv.arch.flush_domain(domain);
-        retired
-            .into_iter()
-            .for_each(|table| hv.free_table(domain, table));
+    free_retired(hv, domain, retired);
+    if surplus {
+        hv.drop_surplus(domain);
     }
     if placed.is_err() {
         hv.release_pages(entry.mfn, 512);
@@ -161,27 +181,101 @@ fn place_large(hv: &Hypervisor, domain: &Domain, gfn: Gfn, entry: P2mEntry) -> R
     placed
 }
 
-/// Takes pages out of the map, at most [`BATCH`], and frees those that are the domain's own. Stops at the first that is not its to give
-/// away; returns how many are gone.
-pub fn remove_own(hv: &Hypervisor, domain: &Domain, gfns: &[u64]) -> usize {
-    let mut displaced = ArrayVec::new();
+fn free_retired(hv: &Hypervisor, domain: &Domain, retired: Vec<Mfn>) {
+    if !retired.is_empty() {
+        hv.arch.flush_domain(domain);
+        let tables = retired.into_iter();
+        tables.for_each(|table| hv.free_table(domain, table));
+    }
+}
+
+/// Makes `1 << order` pages (order 9 at most) RAM that gets its frames when it is touched.
+///
+/// # Errors
+/// `EINVAL` for a page beyond the map, `ESRCH` if the domain is dying, `EBUSY` if a page is there, `ENOMEM`: a part may be done then.
+pub fn place_on_demand(
+    hv: &Hypervisor,
+    domain: &Domain,
+    gfn: Gfn,
+    order: u32,
+) -> Result<(), Errno> {
+    if gfn.0 >= GFN_LIMIT || GFN_LIMIT - gfn.0 < 1 << order {
+        return Err(Errno::EINVAL);
+    }
     let mut map = domain.p2m.write();
-    for &gfn in gfns.iter().take(BATCH) {
-        let found = map
-            .lookup(Gfn(gfn))
-            .filter(|found| may_go(found.kind).is_ok());
-        if found.is_none() || domain.is_dying() {
+    if domain.is_dying() {
+        return Err(Errno::ESRCH);
+    }
+    let placed = map.set_on_demand(&mut hv.tables(domain), gfn, order);
+    let retired = map.take_retired();
+    drop(map);
+    free_retired(hv, domain, retired);
+    match placed {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Errno::EBUSY),
+        Err(OutOfTables) => Err(Errno::ENOMEM),
+    }
+}
+
+/// Takes pages out of the map, at most [`BATCH`], and gives back those that are the domain's own: to the pages that wait for a frame, or to
+/// the machine. Stops at the first that is not its to give away; returns how many are gone.
+///
+/// The first page of a 2 MiB entry takes the other 511 along while frames are wanted, if these hold zeroes only: they are on demand
+/// afterwards. That is tried while `block_checks` lasts, which it counts down.
+pub fn remove_own(hv: &Hypervisor, domain: &Domain, gfns: &[u64], block_checks: &mut u32) -> usize {
+    let mut displaced = Displaced::default();
+    let mut gone = 0;
+    let mut map = domain.p2m.write();
+    let entries = map.pod().entries();
+    for gfn in gfns.iter().take(BATCH).copied().map(Gfn) {
+        if domain.is_dying() {
             break;
         }
-        match map.remove(&mut hv.tables(domain), Gfn(gfn)) {
-            Ok(Some(before)) => displaced.push(before),
-            _ => break,
+        if *block_checks > 0 && map.pod().shortage() > 0 && in_ram_block(&map, gfn) {
+            *block_checks -= 1;
+            hv.reclaim_block_at(&mut map, domain, gfn);
         }
+        let may_be_removed = match map.find(gfn) {
+            Behind::Page(found) => may_go(found.kind).is_ok(),
+            Behind::OnDemand(_) => true,
+            Behind::Nothing => false,
+        };
+        if !may_be_removed {
+            break;
+        }
+        let Ok(before) = map.remove(&mut hv.tables(domain), gfn) else {
+            break;
+        };
+        displaced.entries.extend(before);
+        gone += 1;
     }
+    displaced.given_back = map.pod().shortage() > 0;
+    displaced.surplus = map.pod().outgrew(entries);
     drop(map);
-    let displaced = Displaced(displaced);
     dispose(hv, domain, &displaced);
-    displaced.0.len()
+    gone
+}
+
+fn in_ram_block(map: &P2m, gfn: Gfn) -> bool {
+    map.lookup(gfn)
+        .is_some_and(|found| found.kind == PageType::Ram && found.order == BLOCK_ORDER)
+}
+
+/// Takes 2 MiB of the domain's own RAM out of the map and frees them, if they are mapped as one and no page waits for a frame; otherwise
+/// nothing has changed.
+pub fn remove_own_large(hv: &Hypervisor, domain: &Domain, gfn: u64) -> bool {
+    let mut map = domain.p2m.write();
+    let removed = if domain.is_dying() || map.pod().shortage() > 0 {
+        None
+    } else {
+        map.remove_large_ram(Gfn(gfn))
+    };
+    drop(map);
+    if let Some(entry) = removed {
+        hv.arch.flush_domain(domain);
+        hv.release_pages(entry.mfn, 512);
+    }
+    removed.is_some()
 }
 
 /// Takes any memory out of the map, mappings of others' memory included.
@@ -189,32 +283,39 @@ pub fn remove_own(hv: &Hypervisor, domain: &Domain, gfns: &[u64]) -> usize {
 /// # Errors
 /// `ENOENT` if no memory is there, `ENOMEM` if a large entry could not be split.
 pub fn remove_any(hv: &Hypervisor, domain: &Domain, gfn: Gfn) -> Result<(), Errno> {
-    let before = {
+    let mut displaced = Displaced::default();
+    {
         let mut map = domain.p2m.write();
-        map.lookup(gfn)
-            .filter(|found| found.kind.is_memory())
-            .ok_or(Errno::ENOENT)?;
-        map.remove(&mut hv.tables(domain), gfn)
-            .map_err(|_| Errno::ENOMEM)?
-    };
-    dispose(hv, domain, &Displaced(before.into_iter().collect()));
+        let entries = map.pod().entries();
+        match map.find(gfn) {
+            Behind::Page(found) if found.kind.is_memory() => {}
+            Behind::OnDemand(_) => {}
+            Behind::Page(_) | Behind::Nothing => return Err(Errno::ENOENT),
+        }
+        let before = map.remove(&mut hv.tables(domain), gfn);
+        displaced.entries.extend(before.map_err(|_| Errno::ENOMEM)?);
+        displaced.surplus = map.pod().outgrew(entries);
+    }
+    dispose(hv, domain, &displaced);
     Ok(())
 }
 
 /// Moves a page of the domain's own RAM to another place of its map.
 ///
 /// # Errors
-/// `EACCES` if `from` is not such a page, else as for [`place`].
+/// `EACCES` if `from` is not such a page, `EAGAIN` if it is on demand and no frame was found yet, else as for [`place`].
 pub fn move_ram(hv: &Hypervisor, domain: &Domain, from: Gfn, to: Gfn) -> Result<(), Errno> {
     if to.0 >= GFN_LIMIT {
         return Err(Errno::EINVAL);
     }
-    let displaced;
+    let (displaced, surplus);
     {
         let mut map = domain.p2m.write();
+        let entries = map.pod().entries();
         if domain.is_dying() {
             return Err(Errno::ESRCH);
         }
+        hv.provide_patiently(&mut map, domain, from)?;
         let found = map
             .lookup(from)
             .filter(|found| found.kind == PageType::Ram)
@@ -237,9 +338,13 @@ pub fn move_ram(hv: &Hypervisor, domain: &Domain, from: Gfn, to: Gfn) -> Result<
                 return Err(Errno::ENOMEM);
             }
         }
+        surplus = map.pod().outgrew(entries);
     }
     // The old place is due for a flush even if nothing was at the new one.
     hv.arch.flush_domain(domain);
     displaced.iter().for_each(|entry| hv.drop_entry(entry));
+    if surplus {
+        hv.drop_surplus(domain);
+    }
     Ok(())
 }

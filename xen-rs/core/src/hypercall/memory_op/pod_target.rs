@@ -1,7 +1,8 @@
 //! `XENMEM_set_pod_target` and `XENMEM_get_pod_target`: how much memory a populate-on-demand domain shall own.
 //!
-//! Nothing is ever populated on demand (see [`super`]). To a domain that has its memory a target therefore means nothing, which is success:
-//! the toolstack sets one whenever it changes a domain's size. For a domain without memory it announces populate-on-demand.
+//! The toolstack sets a target when it builds such a domain, which fills the cache that its pages are populated from, and again whenever it
+//! changes any domain's size. To a domain that has its memory a target means nothing, which is success. What a target changes is
+//! [`crate::p2m::pod::Pod::missing`].
 
 use alloc::sync::Arc;
 use core::mem::offset_of;
@@ -17,36 +18,32 @@ use crate::domain::Domain;
 use crate::hypercall::{Call, Outcome};
 use crate::ids::GuestAddr;
 
-/// `EINVAL` for a target above the domain's limit, `EOPNOTSUPP` before the domain has memory.
+/// `EINVAL` for a target above the domain's limit, `ENOMEM` if the machine has no more; what the cache got stays.
 pub fn set(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let (request, domain) = fetch(call)?;
     if request.target_pages > domain.memory.limit.load(SeqCst) {
         return Err(Errno::EINVAL);
     }
-    if domain.memory.total.load(SeqCst) == 0 && request.target_pages != 0 {
-        refuse(call, &domain);
-        return Err(Errno::EOPNOTSUPP);
+    match call.hv.grow_pod_cache(&domain, request.target_pages) {
+        Ok(true) => report(call, &domain),
+        // Nothing of the call's progress needs to be remembered: the cache has grown.
+        Ok(false) => Ok(Outcome::Continue(call.args)),
+        Err(errno) => {
+            let why = "not enough memory to set aside for what is populated on demand";
+            log_guest(
+                Level::Error,
+                call.hv.now_ns(),
+                format_args!("{}: {why}", domain.id),
+            );
+            Err(errno)
+        }
     }
-    report(call, &domain)
 }
 
 /// Only reports.
 pub fn get(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let (_, domain) = fetch(call)?;
     report(call, &domain)
-}
-
-/// Says in the log what the toolstack cannot know. A guest that asks for itself knows what it does.
-pub fn refuse(call: &Call<'_>, domain: &Domain) {
-    if call.domain.id == domain.id {
-        return;
-    }
-    let why = "memory cannot be populated on demand: maxmem must not exceed memory";
-    log_guest(
-        Level::Error,
-        call.hv.now_ns(),
-        format_args!("{}: {why}", domain.id),
-    );
 }
 
 fn fetch(call: &mut Call<'_>) -> Result<(PodTarget, Arc<Domain>), Errno> {
@@ -62,11 +59,12 @@ fn report(call: &mut Call<'_>, domain: &Domain) -> Result<Outcome, Errno> {
         .pointer(1)
         .0
         .wrapping_add(offset_of!(PodTarget, tot_pages) as u64);
-    let (cache_pages, entries) = (0u64, 0u64);
-    call.store(
-        GuestAddr(at),
-        &[domain.memory.total.load(SeqCst), cache_pages, entries],
-    )?;
+    let numbers = {
+        let map = domain.p2m.read();
+        let owned = domain.memory.total.load(SeqCst);
+        [owned, map.pod().cached(), map.pod().entries()]
+    };
+    call.store(GuestAddr(at), &numbers)?;
     Ok(Outcome::OK)
 }
 
@@ -75,12 +73,11 @@ mod tests {
     use xen_abi::compat::memory::PodTarget as Narrow;
     use xen_abi::memory::{XENMEM_GET_POD_TARGET, XENMEM_SET_POD_TARGET};
 
-    use super::super::testing::{ARGUMENT, Bench};
+    use super::super::testing::{ARGUMENT, Bench, MEMORY_OP};
     use super::*;
-    use crate::fake_hv::{Fake, RAM_PAGES};
+    use crate::fake_hv::RAM_PAGES;
     use crate::hypercall::Width;
-    use crate::hypervisor::CreateDomain;
-    use crate::sched::PoolId;
+    use crate::ids::Gfn;
 
     #[test]
     fn any_target_of_a_domain_with_memory_is_met_already() {
@@ -115,28 +112,57 @@ mod tests {
     }
 
     #[test]
-    fn populate_on_demand_is_refused_when_the_toolstack_announces_it() {
+    fn target_sets_frames_aside_over_several_entries_and_reports_them() {
         let bench = Bench::new();
-        let new = CreateDomain {
-            id: None,
-            handle: [0; 16],
-            config: Fake::config(1),
-            pool: PoolId(0),
-            privileged: false,
+        let tables = &mut bench.fake.hv.tables(&bench.guest);
+        for block in [512, 1024] {
+            let set = bench.guest.p2m.write().set_on_demand(tables, Gfn(block), 9);
+            assert_eq!(set, Ok(true));
+        }
+        let target = PodTarget {
+            target_pages: RAM_PAGES + 700,
+            domid: bench.guest.id.0,
+            ..PodTarget::default()
         };
-        let empty = bench.fake.hv.create_domain(new).expect("memory is left");
-        let target = |target_pages| PodTarget {
-            target_pages,
-            domid: empty.id.0,
+        bench.fake.put(&bench.dom0, ARGUMENT, &target);
+        let args = [XENMEM_SET_POD_TARGET.into(), ARGUMENT];
+        let first = bench.fake.call(&bench.dom0, MEMORY_OP, &args);
+        assert_eq!(first, Ok(Outcome::Continue([args[0], args[1], 0, 0, 0])));
+        assert_eq!(
+            bench.run(&bench.dom0, XENMEM_SET_POD_TARGET, &target),
+            Ok(0)
+        );
+        let reported: PodTarget = bench.fake.get(&bench.dom0, ARGUMENT);
+        assert_eq!(
+            (
+                reported.tot_pages,
+                reported.pod_cache_pages,
+                reported.pod_entries
+            ),
+            (RAM_PAGES + 700, 700, 1024)
+        );
+    }
+
+    #[test]
+    fn target_beyond_free_memory_is_enomem() {
+        let bench = Bench::new();
+        let tables = &mut bench.fake.hv.tables(&bench.guest);
+        for block in 1..9 {
+            let set = bench
+                .guest
+                .p2m
+                .write()
+                .set_on_demand(tables, Gfn(512 * block), 9);
+            assert_eq!(set, Ok(true));
+        }
+        let target = PodTarget {
+            target_pages: 4096,
+            domid: bench.guest.id.0,
             ..PodTarget::default()
         };
         assert_eq!(
-            bench.run(&bench.dom0, XENMEM_SET_POD_TARGET, &target(64)),
-            Err(Errno::EOPNOTSUPP)
-        );
-        assert_eq!(
-            bench.run(&bench.dom0, XENMEM_SET_POD_TARGET, &target(0)),
-            Ok(0)
+            bench.run(&bench.dom0, XENMEM_SET_POD_TARGET, &target),
+            Err(Errno::ENOMEM)
         );
     }
 

@@ -1,11 +1,11 @@
-//! `XENMEM_populate_physmap`: puts fresh memory behind guest frames.
+//! `XENMEM_populate_physmap`: puts fresh memory behind guest frames, or the promise of some.
 
 use xen_abi::errno::Errno;
 
+use super::PAGES_PER_ENTRY;
 use super::extents::Extents;
 use super::layout::{LIST_CHUNK, fetch_frames};
-use super::place::place_ram;
-use super::{PAGES_PER_ENTRY, pod_target};
+use super::place::{place_on_demand, place_ram};
 use crate::hypercall::{Call, Outcome};
 use crate::ids::Gfn;
 
@@ -15,8 +15,8 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
         Ok(request) => request,
         Err(nothing) => return Ok(nothing),
     };
-    if request.on_demand {
-        pod_target::refuse(call, &request.target);
+    // The cache is for those who look after another domain; dom0's own devices cannot wait for a page.
+    if request.on_demand && (request.target.id == call.domain.id || request.target.hardware) {
         return Ok(request.finish(call, request.start, true));
     }
     let mut done = request.start;
@@ -40,6 +40,9 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 
 fn populate(call: &Call<'_>, request: &Extents, gfn: Gfn) -> Result<(), Errno> {
     let (hv, domain) = (call.hv, &*request.target);
+    if request.on_demand {
+        return place_on_demand(hv, domain, gfn, request.order);
+    }
     let first = hv
         .allocate_used_domain_pages(domain, request.order)
         .ok_or(Errno::ENOMEM)?;
@@ -56,8 +59,8 @@ mod tests {
 
     use xen_abi::compat::memory::MemoryReservation as Narrow;
     use xen_abi::memory::{
-        MemoryReservation, XENMEM_POPULATE_PHYSMAP as OP, XENMEMF_EXACT_NODE_REQUEST,
-        XENMEMF_POPULATE_ON_DEMAND, XENMEMF_VNODE,
+        MemoryReservation, XENMEM_DECREASE_RESERVATION, XENMEM_POPULATE_PHYSMAP as OP,
+        XENMEMF_EXACT_NODE_REQUEST, XENMEMF_POPULATE_ON_DEMAND, XENMEMF_VNODE,
     };
 
     use super::super::testing::{ARGUMENT, Bench, HOLE, LIST, MEMORY_OP};
@@ -282,16 +285,71 @@ mod tests {
         }
     }
 
+    fn on_demand(domid: u16, nr_extents: u64, extent_order: u32) -> MemoryReservation {
+        MemoryReservation {
+            mem_flags: XENMEMF_POPULATE_ON_DEMAND,
+            ..request(domid, nr_extents, extent_order)
+        }
+    }
+
     #[test]
-    fn nothing_is_populated_on_demand() {
+    fn promised_memory_takes_no_page_until_it_is_used() {
+        let bench = Bench::new();
+        let (guest, total) = (bench.guest.id.0, bench.total(&bench.guest));
+        bench.list(&bench.dom0, LIST, &[HOLE, HOLE + 512]);
+        assert_eq!(bench.run(&bench.dom0, OP, &on_demand(guest, 2, 9)), Ok(2));
+        // Promising twice is the same promise.
+        assert_eq!(bench.run(&bench.dom0, OP, &on_demand(guest, 1, 9)), Ok(1));
+        bench.list(&bench.dom0, LIST, &[HOLE + 1023, HOLE + 1024]);
+        assert_eq!(bench.run(&bench.dom0, OP, &on_demand(guest, 2, 0)), Ok(2));
+        let map = bench.guest.p2m.read();
+        assert_eq!(
+            (map.pod().entries(), map.highest_gfn()),
+            (1025, Gfn(HOLE + 1024))
+        );
+        drop(map);
+        assert_eq!(bench.total(&bench.guest), total);
+        assert_eq!(bench.kind(&bench.guest, HOLE), None);
+    }
+
+    #[test]
+    fn memory_in_the_way_of_a_promise_ends_the_work() {
+        let bench = Bench::new();
+        bench.list(&bench.dom0, LIST, &[HOLE, 3, HOLE + 1]);
+        let request = on_demand(bench.guest.id.0, 3, 0);
+        assert_eq!(bench.run(&bench.dom0, OP, &request), Ok(1));
+        assert_eq!(bench.kind(&bench.guest, 3), Some(PageType::Ram));
+    }
+
+    #[test]
+    fn nobody_promises_memory_to_oneself() {
         let bench = Bench::new();
         bench.list(&bench.dom0, LIST, &[HOLE]);
-        let request = MemoryReservation {
-            mem_flags: XENMEMF_POPULATE_ON_DEMAND,
-            ..request(bench.guest.id.0, 1, 0)
-        };
-        assert_eq!(bench.run(&bench.dom0, OP, &request), Ok(0));
-        assert_eq!(bench.kind(&bench.guest, HOLE), None);
+        bench.list(&bench.guest, LIST, &[HOLE]);
+        for caller in [&bench.dom0, &bench.guest] {
+            assert_eq!(bench.run(caller, OP, &on_demand(0x7ff0, 1, 0)), Ok(0));
+        }
+    }
+
+    #[test]
+    fn memory_at_once_takes_the_place_of_a_promise() {
+        let bench = Bench::new();
+        let guest = bench.guest.id.0;
+        for order in [9, 0] {
+            bench.list(&bench.dom0, LIST, &[HOLE]);
+            assert_eq!(bench.run(&bench.dom0, OP, &on_demand(guest, 1, 9)), Ok(1));
+            assert_eq!(bench.run(&bench.dom0, OP, &request(guest, 1, order)), Ok(1));
+            assert_eq!(bench.guest.p2m.read().pod().entries(), 512 - (1 << order));
+            assert_eq!(
+                bench.run(
+                    &bench.dom0,
+                    XENMEM_DECREASE_RESERVATION,
+                    &request(guest, 1, 9)
+                ),
+                Ok(1)
+            );
+            assert_eq!(bench.guest.p2m.read().pod().entries(), 0);
+        }
     }
 
     #[test]
