@@ -1,6 +1,6 @@
 //! What is typed on the serial console: for dom0, through a ring that it reads, or for the hypervisor, as debug keys.
 //!
-//! Three times Ctrl-a switches between the two (docs of Xen 4.20, "conswitch"). The serial driver calls [`push`] for every byte and does
+//! Three times Ctrl-a, or another letter, switches between the two (docs of Xen 4.20, "conswitch"). The serial driver calls [`push`] for every byte and does
 //! what it says; dom0 reads with `CONSOLEIO_read`. The ring and the state are behind one lock of rank `Console`.
 
 use crate::console;
@@ -8,8 +8,6 @@ use crate::lock::{Lock, Rank};
 
 /// Bytes kept for dom0; more are dropped until it reads.
 pub const RING_SIZE: usize = 4096;
-/// Ctrl-a.
-const SWITCH: u8 = 1;
 /// How often it must come.
 const SWITCH_TIMES: u8 = 3;
 
@@ -40,7 +38,9 @@ struct State {
     produced: usize,
     consumed: usize,
     reader: Reader,
-    /// Ctrl-a's in a row, held back until it is clear whether they switch.
+    /// The letter that switches, typed with Ctrl; `None` for none.
+    letter: Option<u8>,
+    /// How often it came in a row, held back until it is clear whether they switch.
     switches: u8,
 }
 
@@ -51,6 +51,7 @@ static STATE: Lock<State> = Lock::new(
         produced: 0,
         consumed: 0,
         reader: Reader::Hypervisor,
+        letter: Some(b'a'),
         switches: 0,
     },
 );
@@ -65,7 +66,8 @@ impl State {
 
     /// The action, and the reader after a switch.
     fn push(&mut self, byte: u8) -> (InputAction, Option<Reader>) {
-        if byte == SWITCH {
+        let switch = self.letter.map(control);
+        if Some(byte) == switch {
             self.switches += 1;
             if self.switches < SWITCH_TIMES {
                 return (InputAction::None, None);
@@ -79,43 +81,61 @@ impl State {
         }
         let held_back = core::mem::take(&mut self.switches);
         if self.reader == Reader::Hypervisor {
-            // Ctrl-a is no debug key.
+            // A control character is no debug key.
             return (InputAction::Hypervisor(byte), None);
         }
-        (0..held_back).for_each(|_| self.put(SWITCH));
+        (0..held_back).for_each(|_| self.put(switch.unwrap_or_default()));
         self.put(byte);
         // Also when the ring is full: dom0 may have missed the last one.
         (InputAction::ToDom0, None)
     }
 }
 
+/// The byte that Ctrl and a lower-case letter send.
+const fn control(letter: u8) -> u8 {
+    letter & 0x1f
+}
+
+/// Chooses the letter that switches with Ctrl (`conswitch=`); `None` for none.
+pub fn set_switch(letter: Option<u8>) {
+    STATE.lock().letter = letter;
+}
+
 /// A byte was typed.
 pub fn push(byte: u8) -> InputAction {
-    let (action, switched) = STATE.lock().push(byte);
+    let (action, switched, letter) = {
+        let mut state = STATE.lock();
+        let (action, switched) = state.push(byte);
+        (action, switched, state.letter)
+    };
     if let Some(reader) = switched {
-        announce(reader);
+        announce(reader, letter);
     }
     action
 }
 
 /// Gives the input to `reader`, as at the end of boot to dom0, and says so on the console.
 pub fn switch_to(reader: Reader) {
-    {
+    let letter = {
         let mut state = STATE.lock();
         state.reader = reader;
         state.switches = 0;
-    }
-    announce(reader);
+        state.letter
+    };
+    announce(reader, letter);
 }
 
-fn announce(reader: Reader) {
+fn announce(reader: Reader, letter: Option<u8>) {
     let name = match reader {
         Reader::Dom0 => "DOM0",
         Reader::Hypervisor => "Xen",
     };
-    console::print(format_args!(
-        "*** Serial input to {name} (type 'CTRL-a' three times to switch input)"
-    ));
+    match letter.map(char::from) {
+        Some(letter) => console::print(format_args!(
+            "*** Serial input to {name} (type 'CTRL-{letter}' three times to switch input)"
+        )),
+        None => console::print(format_args!("*** Serial input to {name}")),
+    }
 }
 
 /// Takes bytes that wait for dom0, oldest first; returns how many.
@@ -168,6 +188,21 @@ pub(crate) mod tests {
         assert_eq!([push(1), push(1), push(1)], [InputAction::None; 3]);
         assert_eq!(push(b'c'), InputAction::ToDom0);
         assert!(taken(b"c"));
+    }
+
+    #[test]
+    fn another_letter_switches_if_chosen_and_none_if_none_is() {
+        let _alone = alone();
+        switch_to(Reader::Dom0);
+        set_switch(Some(b'b'));
+        assert_eq!(push(1), InputAction::ToDom0);
+        assert_eq!([push(2), push(2), push(2)], [InputAction::None; 3]);
+        assert_eq!(push(b'x'), InputAction::Hypervisor(b'x'));
+        switch_to(Reader::Dom0);
+        set_switch(None);
+        assert_eq!([push(0), push(2), push(1)], [InputAction::ToDom0; 3]);
+        set_switch(Some(b'a'));
+        assert!(taken(&[1, 0, 2, 1]));
     }
 
     #[test]

@@ -45,6 +45,28 @@ pub enum Reboot {
     Never,
 }
 
+/// `nmi=`: what becomes of an NMI that reports a hardware error.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum NmiAction {
+    /// It is noted.
+    Ignore,
+    /// dom0 is told; a PVH dom0 cannot be, so it is noted.
+    Dom0,
+    /// The hypervisor stops with a report.
+    Fatal,
+}
+
+impl NmiAction {
+    fn parse(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "ignore" => Ok(Self::Ignore),
+            "dom0" => Ok(Self::Dom0),
+            "fatal" => Ok(Self::Fatal),
+            _ => Err(BadValue),
+        }
+    }
+}
+
 /// Takes the words of this topic.
 pub(super) fn apply(options: &mut Options, word: &Word<'_>) -> Applied {
     Some(match word.name {
@@ -58,10 +80,28 @@ pub(super) fn apply(options: &mut Options, word: &Word<'_>) -> Applied {
             .custom()
             .and_then(reboot)
             .map(|way| options.reboot = way),
-        "watchdog" => word.custom().and_then(|text| watchdog(options, text)),
+        "nmi" => word
+            .required()
+            .and_then(NmiAction::parse)
+            .map(|action| options.nmi = action),
+        "watchdog" => word
+            .custom()
+            .and_then(|text| watchdog(options, text))
+            .map(|()| {
+                if options.watchdog {
+                    options.note_no_effect(word.text);
+                }
+            }),
         "sched" => word.required().and_then(|name| scheduler(options, name)),
         "sched_ratelimit_us" => word.u32().map(|us| options.sched_ratelimit_us = us),
-        "ucode" => word.required().and_then(|list| microcode(options, list)),
+        "ucode" => word
+            .required()
+            .and_then(|list| microcode(options, list))
+            .map(|()| {
+                if options.microcode != Microcode::None {
+                    options.note_no_effect(word.text);
+                }
+            }),
         "bootscrub" => word
             .custom()
             .and_then(BootScrub::parse)
@@ -201,6 +241,8 @@ mod tests {
         assert!(Options::parse("noreboot").noreboot && !Options::parse("noreboot=off").noreboot);
         assert_eq!(Options::parse("no-reboot").reboot, Reboot::Never);
         assert!(Options::parse("watchdog=force").watchdog);
+        assert_eq!(Options::parse("nmi=fatal").nmi, NmiAction::Fatal);
+        assert_eq!(Options::parse("nmi=maybe").notes.len(), 1);
     }
 
     #[test]

@@ -98,6 +98,46 @@ fn threshold(text: &str) -> Result<u8, BadValue> {
     })
 }
 
+/// `conswitch=`: the control character that switches serial input between dom0 and the hypervisor.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct ConSwitch {
+    /// The letter typed with Ctrl, `a` to `z`; `None` for no switching.
+    pub letter: Option<u8>,
+    /// Input stays with the hypervisor after boot.
+    pub stays: bool,
+}
+
+impl Default for ConSwitch {
+    fn default() -> Self {
+        Self {
+            letter: Some(b'a'),
+            stays: false,
+        }
+    }
+}
+
+impl ConSwitch {
+    /// `<letter>[x]`; a backquote, whose control character is NUL, switches it off.
+    fn parse(text: &str) -> Result<Self, BadValue> {
+        let (letter, stays) = match text.as_bytes() {
+            [letter] => (*letter, false),
+            [letter, next, ..] => (*letter, *next == b'x'),
+            [] => return Err(BadValue),
+        };
+        match letter {
+            b'a'..=b'z' => Ok(Self {
+                letter: Some(letter),
+                stays,
+            }),
+            b'`' => Ok(Self {
+                letter: None,
+                stays,
+            }),
+            _ => Err(BadValue),
+        }
+    }
+}
+
 /// `console_timestamps=`: what precedes each line.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Timestamps {
@@ -135,6 +175,11 @@ pub(super) fn apply(options: &mut Options, word: &Word<'_>) -> Applied {
         "sync_console" => word.boolean().map(|on| options.sync_console = on),
         "console_to_ring" => word.boolean().map(|on| options.console_to_ring = on),
         "conring_size" => word.size().map(|bytes| options.conring_size = bytes),
+        "serial_tx_buffer" => word.size().map(|bytes| options.serial_tx_buffer = bytes),
+        "conswitch" => word
+            .required()
+            .and_then(ConSwitch::parse)
+            .map(|switch| options.conswitch = switch),
         "console_timestamps" => word
             .custom()
             .and_then(Timestamps::parse)
@@ -150,7 +195,8 @@ pub(super) fn apply(options: &mut Options, word: &Word<'_>) -> Applied {
         "vga" => word.custom().map(|list| {
             options.vga_keep = list
                 .split(',')
-                .any(|part| element(part, "keep") == Some(true))
+                .any(|part| element(part, "keep") == Some(true));
+            options.note_no_effect(word.text);
         }),
         _ => return None,
     })
@@ -160,7 +206,10 @@ fn consoles(options: &mut Options, list: &str) -> Result<(), BadValue> {
     let mut chosen = Consoles::NONE;
     for name in list.split(',') {
         match name {
-            "vga" => chosen.vga = true,
+            "vga" => {
+                chosen.vga = true;
+                options.note_no_effect("console=vga");
+            }
             "com1" | "com1H" | "com1L" => chosen.com1 = true,
             "com2" | "com2H" | "com2L" => chosen.com2 = true,
             "none" => {}
@@ -169,6 +218,10 @@ fn consoles(options: &mut Options, list: &str) -> Result<(), BadValue> {
             }
             _ => return Err(BadValue),
         }
+    }
+    // Two devices on one line are told apart by the eighth bit, for which nothing here asks.
+    if list.ends_with(['H', 'L']) || list.contains("H,") || list.contains("L,") {
+        options.note_no_effect(&alloc::format!("console={list}"));
     }
     options.console = chosen;
     Ok(())
@@ -186,6 +239,9 @@ fn port(
             "{}: PCI addresses are not supported and ignored",
             word.name
         ));
+    }
+    if port.msi {
+        options.note_no_effect(word.text);
     }
     Ok(Some(port))
 }
@@ -249,6 +305,19 @@ mod tests {
             !options.guest_loglvl.always(Severity::Error)
                 && options.guest_loglvl.rate_limited(Severity::Warning)
         );
+    }
+
+    #[test]
+    fn switching_input_is_by_a_letter() {
+        let switch = |text| Options::parse(text).conswitch;
+        assert_eq!(switch(""), ConSwitch::default());
+        assert_eq!(
+            (switch("conswitch=bx").letter, switch("conswitch=bx").stays),
+            (Some(b'b'), true)
+        );
+        assert!(!switch("conswitch=ab").stays);
+        assert_eq!(switch("conswitch=`").letter, None);
+        assert_eq!(Options::parse("conswitch=7").notes.len(), 1);
     }
 
     #[test]

@@ -149,6 +149,9 @@ fn kind(options: &mut Options, list: &str) -> Result<(), BadValue> {
             ));
         } else if let Some(on) = element(part, "verbose") {
             options.dom0.verbose = on;
+            if on {
+                options.note_no_effect("dom0=verbose");
+            }
         } else if let Some(on) = element(part, "msr-relaxed") {
             options.dom0.msr_relaxed = on;
         } else if let Some(on) = element(part, "pf-fixup") {
@@ -171,8 +174,10 @@ fn iommu(options: &mut Options, list: &str) -> Result<(), BadValue> {
             options.dom0_iommu.none = true;
         } else if let Some(on) = element(part, "map-reserved") {
             options.dom0_iommu.map_reserved = on;
+            options.note_no_effect("dom0-iommu=map-reserved");
         } else if let Some(on) = element(part, "map-inclusive") {
             options.dom0_iommu.map_inclusive = on;
+            options.note_no_effect("dom0-iommu=map-inclusive");
         } else if element(part, "passthrough").is_some() || element(part, "strict").is_some() {
             options.note(format!(
                 "dom0-iommu={} does not apply to a PVH dom0",

@@ -114,12 +114,41 @@ impl Default for SpecCtrl {
 /// Takes the words of this topic.
 pub(super) fn apply(options: &mut Options, word: &Word<'_>) -> Applied {
     Some(match word.name {
-        "iommu" => word.custom().and_then(|list| iommu(options, list)),
-        "cpuid" => word.required().and_then(|list| cpuid(options, list)),
-        "spec-ctrl" => word.custom().and_then(|list| spec_ctrl(options, list)),
-        "hap_1gb" => word.boolean().map(|on| options.hap_1gb = on),
-        "hap_2mb" => word.boolean().map(|on| options.hap_2mb = on),
-        "gnttab" => word.required().and_then(|list| gnttab(options, list)),
+        "iommu" => word
+            .custom()
+            .and_then(|list| iommu(options, list))
+            .map(|()| {
+                // There is no driver: only a wish for none is met.
+                if options.iommu.enable {
+                    options.note_no_effect(word.text);
+                }
+            }),
+        "cpuid" => noted(options, word, |options| {
+            word.required().and_then(|list| cpuid(options, list))
+        }),
+        "spec-ctrl" => noted(options, word, |options| {
+            word.custom().and_then(|list| spec_ctrl(options, list))
+        }),
+        "hap_1gb" => word.boolean().map(|on| {
+            options.hap_1gb = on;
+            if on {
+                options.note_no_effect(word.text);
+            }
+        }),
+        "hap_2mb" => word.boolean().map(|on| {
+            options.hap_2mb = on;
+            if !on {
+                options.note_no_effect(word.text);
+            }
+        }),
+        "gnttab" => word
+            .required()
+            .and_then(|list| gnttab(options, list))
+            .map(|()| {
+                if options.gnttab_max_version > 1 {
+                    options.note_no_effect(word.text);
+                }
+            }),
         "gnttab_max_frames" => word
             .u32()
             .map(|frames| options.gnttab_max_frames = frames.max(1)),
@@ -128,6 +157,17 @@ pub(super) fn apply(options: &mut Options, word: &Word<'_>) -> Applied {
             .map(|frames| options.gnttab_max_maptrack_frames = frames),
         _ => return None,
     })
+}
+
+/// Reads an option that nobody acts on, and says so.
+fn noted(
+    options: &mut Options,
+    word: &Word<'_>,
+    read: impl FnOnce(&mut Options) -> Result<(), BadValue>,
+) -> Result<(), BadValue> {
+    read(options)?;
+    options.note_no_effect(word.text);
+    Ok(())
 }
 
 fn iommu(options: &mut Options, list: &str) -> Result<(), BadValue> {
@@ -139,7 +179,7 @@ fn iommu(options: &mut Options, list: &str) -> Result<(), BadValue> {
         } {
             options.iommu.enable = on;
         } else if !(options.iommu.set_flag(part) || options.iommu.set_quarantine(part)) {
-            no_effect(options, part)?;
+            no_effect(part)?;
         }
     }
     Ok(())
@@ -182,8 +222,8 @@ impl Iommu {
     }
 }
 
-/// Notes sub-options of `iommu=` that exist in Xen only.
-fn no_effect(options: &mut Options, part: &str) -> Result<(), BadValue> {
+/// Accepts sub-options of `iommu=` that exist in Xen only; the note about the whole option covers them.
+fn no_effect(part: &str) -> Result<(), BadValue> {
     let names = [
         "intpost",
         "crash-disable",
@@ -193,14 +233,11 @@ fn no_effect(options: &mut Options, part: &str) -> Result<(), BadValue> {
         "dom0-passthrough",
         "dom0-strict",
     ];
-    if !names.iter().any(|name| element(part, name).is_some()) {
-        return Err(BadValue);
+    if names.iter().any(|name| element(part, name).is_some()) {
+        Ok(())
+    } else {
+        Err(BadValue)
     }
-    options.note(format!(
-        "iommu={} has no effect in this hypervisor",
-        quoted(part)
-    ));
-    Ok(())
 }
 
 fn cpuid(options: &mut Options, list: &str) -> Result<(), BadValue> {
@@ -274,7 +311,7 @@ mod tests {
             options.iommu.verbose
                 && !options.iommu.intremap
                 && options.iommu.required
-                && options.notes.is_empty()
+                && options.notes.len() == 1
         );
         assert_eq!(options.iommu.quarantine, Quarantine::ScratchPage);
         assert!(!Options::parse("iommu=no").iommu.enable);

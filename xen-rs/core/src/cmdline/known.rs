@@ -5,11 +5,11 @@ const SILENT: [&str; 4] = ["placeholder", "real-mode", "edd", "edid"];
 
 /// Options of Xen 4.20 on x86 without effect in this hypervisor, sorted (headings of xen-command-line.pandoc).
 #[rustfmt::skip]
-const WITHOUT_EFFECT: [&str; 157] = [
+const WITHOUT_EFFECT: [&str; 154] = [
     "acpi_apic_instance", "acpi_pstate_strict", "acpi_skip_timer_override", "acpi_sleep",
     "allow_unsafe", "altp2m", "apic", "apic_verbosity", "apicv", "arat", "argo", "asid",
     "async-show-all", "ats", "availmem", "badpage", "bootscrub_chunk", "cet",
-    "clocksource", "cmci-threshold", "cmos-rtc-probe", "conswitch", "core_parking", "cpu_type",
+    "clocksource", "cmci-threshold", "cmos-rtc-probe", "core_parking", "cpu_type",
     "cpufreq", "cpuid_mask_cpu", "cpuid_mask_ecx", "cpuid_mask_edx", "cpuid_mask_ext_ecx",
     "cpuid_mask_ext_edx", "cpuid_mask_l7s0_eax", "cpuid_mask_l7s0_ebx", "cpuid_mask_thermal_ecx",
     "cpuid_mask_xsave_eax", "cpuidle", "cpuinfo", "crash-debug-debugkey", "crash-debug-hwdom",
@@ -24,12 +24,11 @@ const WITHOUT_EFFECT: [&str; 157] = [
     "irq_ratelimit", "irq_vector_map", "ivmd", "ivrs_hpet", "ivrs_ioapic", "lapic",
     "lapic_timer_c2_ok", "ler", "load-balance-ratelimit", "lock-depth-size", "low_crashinfo",
     "low_mem_virq_limit", "max_cstate", "max_gsi_irqs", "mce", "mce_fb", "mce_verbosity",
-    "memop-max-order", "mmcfg", "mmio-relax", "msi", "mtrr.show", "mwait-idle", "nmi",
-    "noirqbalance", "nolapic", "nr_irqs", "numa", "pci", "pci-phantom", "pcid", "ple_gap",
+    "memop-max-order", "mmcfg", "mmio-relax", "msi", "mtrr.show", "mwait-idle", "noirqbalance", "nolapic", "nr_irqs", "numa", "pci", "pci-phantom", "pcid", "ple_gap",
     "ple_window", "preferred-cstates", "probe-port-aliases", "psr", "pv", "pv-l1tf", "pv-linear-pt",
     "pv-shim", "rcu-idle-timer-period-ms", "rmrr", "ro-hpet", "sched-gran",
     "sched_credit2_max_cpus_runqueue", "sched_credit2_migrate_resist", "sched_credit_tslice_ms",
-    "sched_smt_power_savings", "serial_tx_buffer", "shim_mem", "smap", "smep",
+    "sched_smt_power_savings", "shim_mem", "smap", "smep",
     "snb_igd_quirk", "tboot", "tbuf_size", "tdt", "tevt_mask", "tickle_one_idle_cpu", "timer_slop",
     "tsc", "tsx", "unrestricted_guest", "vcpu_migration_delay", "vesa-ram",
     "viridian-spinlock-retry-count", "viridian-version", "vm-notify-window", "vpid", "vpmu",

@@ -17,8 +17,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-pub use boot::{Microcode, Reboot, Scheduler};
-pub use console::{Consoles, LogThreshold, Severity, Timestamps};
+pub use boot::{Microcode, NmiAction, Reboot, Scheduler};
+pub use console::{ConSwitch, Consoles, LogThreshold, Severity, Timestamps};
 pub use dom0::{Dom0Iommu, Dom0Kind, Dom0Options, PortRange, VcpuLimits};
 pub use dom0_line::{DOM0_LINE_MAX, dom0_cmdline};
 pub use hardware::{CpuidFeature, Iommu, Mitigations, Quarantine, SpecCtrl};
@@ -45,8 +45,12 @@ pub struct Options {
     pub com2: Option<SerialPort>,
     /// `sync_console`: write each message out before going on.
     pub sync_console: bool,
-    /// `conring_size=`: bytes of the console ring.
+    /// `conring_size=`: bytes of the console ring; 0 chooses by the number of CPUs.
     pub conring_size: u64,
+    /// `serial_tx_buffer=`: bytes of the queue to the serial port.
+    pub serial_tx_buffer: u64,
+    /// `conswitch=`: how serial input changes sides.
+    pub conswitch: ConSwitch,
     /// `console_to_ring`: guest console output also enters the ring.
     pub console_to_ring: bool,
     /// `console_timestamps=`.
@@ -77,6 +81,8 @@ pub struct Options {
     pub noreboot: bool,
     /// `reboot=`: how to restart the machine.
     pub reboot: Reboot,
+    /// `nmi=`.
+    pub nmi: NmiAction,
     /// `watchdog`.
     pub watchdog: bool,
     /// `sched=`.
@@ -127,6 +133,8 @@ impl Default for Options {
             com2: None,
             sync_console: false,
             conring_size: 16 << 10,
+            serial_tx_buffer: 16 << 10,
+            conswitch: ConSwitch::default(),
             console_to_ring: false,
             console_timestamps: Timestamps::None,
             loglvl: LogThreshold::HYPERVISOR,
@@ -142,6 +150,7 @@ impl Default for Options {
             smt: None,
             noreboot: false,
             reboot: Reboot::Default,
+            nmi: NmiAction::Dom0,
             watchdog: false,
             scheduler: Scheduler::Credit2,
             sched_ratelimit_us: 1000,
@@ -189,6 +198,14 @@ impl Options {
         self.dom0_mem.initial_pages(available_pages)
     }
 
+    /// Notes that an option is understood but changes nothing here.
+    fn note_no_effect(&mut self, option: &str) {
+        self.note(format!(
+            "option \"{}\" has no effect in this hypervisor",
+            quoted(option)
+        ));
+    }
+
     /// Appends a note, unless there are enough already.
     fn note(&mut self, text: String) {
         if self.notes.len() < MAX_NOTES {
@@ -218,12 +235,7 @@ impl Options {
                 "option \"{}\" has an invalid value",
                 quoted(word.text)
             )),
-            None if known::is_without_effect(word.name) => {
-                self.note(format!(
-                    "option \"{}\" has no effect in this hypervisor",
-                    quoted(word.text)
-                ));
-            }
+            None if known::is_without_effect(word.name) => self.note_no_effect(word.text),
             None => self.note(format!("option \"{}\" is unknown", quoted(word.text))),
         }
     }
@@ -253,7 +265,7 @@ mod tests {
     #[test]
     fn debian_grub_entry_parses_without_notes() {
         let options = Options::parse(
-            "placeholder dom0=pvh dom0_mem=2G,max:2G com1=115200,8n1 console=com1,vga no-real-mode edd=off",
+            "placeholder dom0=pvh dom0_mem=2G,max:2G com1=115200,8n1 console=com1 no-real-mode edd=off",
         );
         assert!(options.notes.is_empty(), "{:?}", options.notes);
         assert_eq!(options.com1.unwrap().baud, Baud::Rate(115_200));
@@ -276,6 +288,45 @@ mod tests {
         assert!(options.notes[1].contains("maxcpus=lots") && options.notes[1].contains("invalid"));
         assert!(options.notes[2].contains("vpid=0") && options.notes[2].contains("no effect"));
         assert_eq!(options.maxcpus, None);
+    }
+
+    #[test]
+    fn options_that_are_read_but_change_nothing_are_noted_and_wishes_that_are_met_are_not() {
+        for line in [
+            "console=vga,com1",
+            "console=com1H",
+            "vga=text-80x25",
+            "com1=115200,8n1,0x3f8,msi",
+            "dom0=verbose",
+            "dom0-iommu=map-inclusive",
+            "iommu=verbose",
+            "iommu=on",
+            "cpuid=no-rdrand",
+            "spec-ctrl=no",
+            "ucode=scan",
+            "watchdog",
+            "hap_1gb=1",
+            "hap_2mb=0",
+            "gnttab=max-ver:2",
+        ] {
+            let notes = Options::parse(line).notes;
+            assert_eq!(notes.len(), 1, "{line}: {notes:?}");
+            assert!(notes[0].contains("no effect"), "{notes:?}");
+        }
+        for line in [
+            "dom0=pvh,pf-fixup,msr-relaxed",
+            "dom0-iommu=none",
+            "iommu=off",
+            "no-iommu",
+            "watchdog=0",
+            "hap_1gb=0",
+            "hap_2mb=1",
+            "gnttab=max-ver:1",
+            "smt=0 mem=2G dom0_ioports_disable=60 sched_ratelimit_us=0 reboot=k nmi=fatal",
+        ] {
+            let notes = Options::parse(line).notes;
+            assert!(notes.is_empty(), "{line}: {notes:?}");
+        }
     }
 
     #[test]

@@ -270,7 +270,9 @@ mod tests {
     fn auto_base_baud_pci_and_msi() {
         assert_eq!(com1("auto").divisor(), None);
         assert_eq!(com1("115200/921600,7e2").divisor(), Some(8));
-        let pci = com1("115200,8n1,pci,msi");
+        let options = Options::parse("com1=115200,8n1,pci,msi");
+        assert_eq!(options.notes.len(), 1);
+        let pci = options.com1.unwrap();
         assert!(pci.place == SerialPlace::FirstPci && pci.msi && pci.irq == 0);
     }
 

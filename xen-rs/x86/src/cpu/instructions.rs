@@ -139,6 +139,13 @@ pub fn halt_forever() -> ! {
     }
 }
 
+/// Resets the CPU, and with it most machines: an exception without a descriptor table.
+pub fn triple_fault() -> ! {
+    let nothing = [0u8; 10];
+    // SAFETY: the processor shuts down; nothing continues.
+    unsafe { asm!("lidt [{}]", "ud2", in(reg) &nothing, options(noreturn)) };
+}
+
 /// Clears the global interrupt flag (AMD APM volume 2, "Global Interrupt Flag").
 pub fn clgi() {
     // SAFETY: SVM is enabled when this is called; nothing but interrupt delivery changes.

@@ -34,6 +34,7 @@ const TIMER_CURRENT: u64 = 0x390;
 const TIMER_DIVIDE: u64 = 0x3e0;
 const TASK_PRIORITY: u64 = 0x80;
 const MASKED: u32 = 1 << 16;
+const NMI_DELIVERY: u32 = 4 << 8;
 const TSC_DEADLINE_MODE: u32 = 2 << 17;
 const DELIVERY_PENDING: u32 = 1 << 12;
 const APIC_ENABLE: u64 = 1 << 11;
@@ -84,8 +85,13 @@ pub fn detect() {
     let features = cpuid(1, 0).ecx;
     EMULATED.store(features & HYPERVISOR_FEATURE != 0, Relaxed);
     DEADLINE_MODE.store(features & TSC_DEADLINE_FEATURE != 0, Relaxed);
-    if features & X2APIC_FEATURE != 0 {
+    let is_x2apic = features & X2APIC_FEATURE != 0;
+    let mode = if is_x2apic { "x2APIC" } else { "xAPIC" };
+    info!("Local APIC: {mode} mode");
+    if is_x2apic {
         X2APIC.store(true, Relaxed);
+        // Its registers, the identifier among them, exist in this mode only.
+        switch_on();
         return;
     }
     let base = rdmsr(IA32_APIC_BASE) & 0x000f_ffff_ffff_f000;
@@ -94,13 +100,18 @@ pub fn detect() {
     });
 }
 
-/// Switches this CPU's APIC on. Nothing but the timer, kicks and device vectors may arrive.
-pub fn enable() {
+/// Switches this CPU's APIC on in the chosen mode. x2APIC mode is reached from xAPIC mode only.
+fn switch_on() {
     let base = rdmsr(IA32_APIC_BASE) | APIC_ENABLE;
     wrmsr(IA32_APIC_BASE, base);
     if X2APIC.load(Relaxed) {
         wrmsr(IA32_APIC_BASE, base | X2APIC_ENABLE);
     }
+}
+
+/// Switches this CPU's APIC on. Nothing but the timer, kicks and device vectors may arrive.
+pub fn enable() {
+    switch_on();
     write(TASK_PRIORITY, 0);
     write(LVT_LINT0, MASKED);
     write(LVT_LINT1, MASKED);
@@ -150,6 +161,16 @@ pub fn send(apic_id: u32, vector: u8) {
 /// Sends INIT, level asserted.
 pub fn send_init(apic_id: u32) {
     command(apic_id, 0xc500);
+}
+
+/// Sends an NMI.
+pub fn send_nmi(apic_id: u32) {
+    command(apic_id, 0x4400);
+}
+
+/// Lets NMIs of the chipset in, which come over LINT1; on the boot CPU only, where one is enough.
+pub fn accept_nmi() {
+    write(LVT_LINT1, NMI_DELIVERY);
 }
 
 /// Sends a start-up interrupt for real-mode code at `page` << 12.

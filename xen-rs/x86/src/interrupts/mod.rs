@@ -5,6 +5,7 @@
 pub mod dispatch;
 pub mod io_apic;
 pub mod local_apic;
+pub mod nmi;
 pub mod source;
 
 pub use source::Source;
