@@ -134,6 +134,8 @@ pub struct Domain {
     pub control: Lock<Control>,
     /// Guest-physical map.
     pub p2m: RwLock<P2m>,
+    /// Root of its tables, for the hardware; never changes.
+    pub p2m_root: Mfn,
     /// Frames of the tables of the map.
     pub table_frames: AtomicU64,
     /// Counts changes that need clean translation caches before the next entry.
@@ -231,6 +233,7 @@ impl Domain {
             shutdown_code: AtomicU8::new(NO_SHUTDOWN_CODE),
             is_shut_down: AtomicBool::new(false),
             control: Lock::new(Rank::DomainControl, Control::default()),
+            p2m_root: parts.p2m.root(),
             p2m: RwLock::new(Rank::P2m, parts.p2m),
             table_frames: AtomicU64::new(0),
             tlb_generation: AtomicU64::new(0),

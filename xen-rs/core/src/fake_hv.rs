@@ -54,6 +54,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Default)]
 pub struct FakeArch {
     flushes: AtomicU32,
+    on_flush: Mutex<Option<Box<dyn Fn() + Send>>>,
     restarts: Mutex<Vec<Restart>>,
     debug_keys: Mutex<Vec<u8>>,
     screen: Mutex<Option<Dom0VgaConsoleInfo>>,
@@ -64,6 +65,11 @@ impl FakeArch {
     #[must_use]
     pub fn flushes(&self) -> u32 {
         self.flushes.load(SeqCst)
+    }
+
+    /// Has something done whenever a domain's translation caches are flushed: what a CPU still did before it left the guest.
+    pub fn on_flush(&self, act: impl Fn() + Send + 'static) {
+        *lock(&self.on_flush) = Some(Box::new(act));
     }
 
     /// What was asked of the machine, oldest first.
@@ -105,6 +111,9 @@ impl Arch for FakeArch {
 
     fn flush_domain(&self, _domain: &Domain) {
         self.flushes.fetch_add(1, SeqCst);
+        if let Some(act) = &*lock(&self.on_flush) {
+            act();
+        }
     }
 
     fn system_policy(&self, _index: u32) -> Result<SerialisedPolicy, Errno> {
@@ -117,6 +126,10 @@ impl Arch for FakeArch {
 
     fn machine_restart(&self, reason: Restart) {
         lock(&self.restarts).push(reason);
+    }
+
+    fn known_keys(&self) -> &'static [(u8, &'static str)] {
+        &[(b'd', "registers")]
     }
 
     fn debug_key(&self, key: u8) -> bool {
@@ -218,6 +231,7 @@ impl DomainArch for FakeDomainArch {
 
     fn set_tsc_info(
         &self,
+        _domain: &Domain,
         mode: u32,
         elapsed_ns: u64,
         khz: u32,

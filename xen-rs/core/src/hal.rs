@@ -10,7 +10,7 @@ use xen_abi::errno::Errno;
 use xen_abi::physdev::PhysdevPciDevice;
 
 use crate::domain::Domain;
-use crate::ids::{CpuId, Domid, Gpa, Maddr, Mfn, VcpuId};
+use crate::ids::{CpuId, Domid, Gpa, Maddr, Mfn, PAGE_SIZE, VcpuId};
 
 pub use xen_abi::arch_x86::{CpuidLeaf, MsrEntry};
 
@@ -28,6 +28,15 @@ pub trait MachineMemory: Send + Sync {
     fn copy(&self, from: Maddr, to: Maddr, len: usize);
     /// Fills a whole frame with zeroes.
     fn zero(&self, frame: Mfn);
+    /// Whether a whole frame holds nothing but zeroes.
+    fn is_zero(&self, frame: Mfn) -> bool {
+        const PART: usize = 512;
+        let mut part = [0; PART];
+        (0..PAGE_SIZE / PART).all(|index| {
+            self.read(Maddr(frame.maddr().0 + (index * PART) as u64), &mut part);
+            part == [0; PART]
+        })
+    }
     /// Atomic load, naturally aligned.
     fn load_u64(&self, at: Maddr) -> u64;
     /// Atomic store, naturally aligned.
@@ -115,7 +124,7 @@ pub trait Arch: Send + Sync {
     /// State of one vCPU, down, with reset register values.
     fn create_vcpu(&self, domain: &Arc<Domain>, id: VcpuId) -> Result<Box<dyn VcpuArch>, Errno>;
     /// Makes every CPU that runs this domain leave the guest, so that each entry afterwards starts with clean translation caches; waits
-    /// until all have left.
+    /// until all have left. Takes no lock: the domain's map may be locked.
     fn flush_domain(&self, domain: &Domain);
     /// The host's, or a default, CPU policy as serialised leaves and MSRs (`XEN_SYSCTL_get_cpu_policy`, index there).
     fn system_policy(&self, index: u32) -> Result<SerialisedPolicy, Errno>;
@@ -123,6 +132,10 @@ pub trait Arch: Send + Sync {
     fn featureset(&self, index: u32) -> Result<Vec<u32>, Errno>;
     /// Stops or restarts the machine; does not return when it worked.
     fn machine_restart(&self, reason: Restart);
+    /// Console keys that [`Arch::debug_key`] knows, with what they do.
+    fn known_keys(&self) -> &'static [(u8, &'static str)] {
+        &[]
+    }
     /// The console key `xl debug-keys` sends; `true` if it is known here.
     fn debug_key(&self, key: u8) -> bool;
     /// Who an online CPU is (`XENPF_get_cpuinfo` and its like), if that was looked up.
@@ -176,6 +189,8 @@ pub enum Restart {
     PowerOff,
     /// Reboot.
     Reboot,
+    /// Reboot after a time that lets an operator read why.
+    RebootLater,
     /// Stay as it is.
     Halt,
 }
@@ -226,9 +241,10 @@ pub trait DomainArch: Any + Send + Sync {
     fn load_context(&self, domain: &Domain, bytes: &[u8]) -> Result<(), Errno>;
     /// TSC mode: (mode, elapsed ns, kHz, incarnation), as `XEN_DOMCTL_gettscinfo`.
     fn tsc_info(&self) -> (u32, u64, u32, u32);
-    /// Sets them.
+    /// Sets them, for a paused domain; the caller publishes the vCPUs' time afterwards.
     fn set_tsc_info(
         &self,
+        domain: &Domain,
         mode: u32,
         elapsed_ns: u64,
         khz: u32,
@@ -268,6 +284,11 @@ pub trait VcpuArch: Any + Send + Sync {
     fn timer_deadline_ns(&self) -> u64;
     /// The vCPU's own timers may have expired.
     fn timer_expired(&self, now_ns: u64);
+    /// How system time follows from this vCPU's time-stamp counter, where `host` tells how it follows from the machine's. Never waits for a
+    /// vCPU that runs.
+    fn clock(&self, _domain: &Domain, host: Clock) -> Clock {
+        host
+    }
     /// Sets the state that `vcpu_hvm_context` describes (`VCPUOP_initialise`); the vCPU stays down.
     fn initialise(&self, context: &[u8]) -> Result<(), Errno>;
     /// Whether the vCPU was ever given a state to run from. Any CPU may ask at any time: this never waits for a vCPU that runs.

@@ -27,6 +27,8 @@ pub mod xen_version;
 
 pub use call::{Call, LinearMemory, Outcome, Width};
 pub use document::document;
+#[cfg(test)]
+pub(crate) use memory_op::remove_own_pages;
 use xen_abi::errno::Errno;
 
 /// Who may use a row.

@@ -8,7 +8,7 @@ use crate::hypercall::call::element;
 use crate::hypercall::framed::Copyback;
 use crate::hypercall::{Call, Width};
 use crate::ids::{Gfn, GuestAddr};
-use crate::p2m::PageType;
+use crate::p2m::{Behind, PageType};
 
 /// Pages in one call at most.
 const MAX_PAGES: u64 = 1024;
@@ -44,9 +44,11 @@ pub fn run(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Err
 }
 
 fn kind_of(call: &Call<'_>, frame: &DomctlFrame, gfn: Gfn) -> u32 {
-    match call.hv.lookup(&frame.domain, gfn) {
-        Some(found) if found.kind == PageType::Ram => XEN_DOMCTL_PFINFO_NOTAB,
-        _ => XEN_DOMCTL_PFINFO_XTAB,
+    match call.hv.find(&frame.domain, gfn) {
+        Behind::Page(found) if found.kind == PageType::Ram => XEN_DOMCTL_PFINFO_NOTAB,
+        // To be saved: whoever maps it gets a page.
+        Behind::OnDemand(_) => XEN_DOMCTL_PFINFO_NOTAB,
+        Behind::Page(_) | Behind::Nothing => XEN_DOMCTL_PFINFO_XTAB,
     }
 }
 

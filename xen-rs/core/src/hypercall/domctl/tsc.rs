@@ -35,11 +35,17 @@ pub fn set(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Err
     let asked: DomctlTscInfo = frame.payload.get();
     call.hv.pause_domain(&domain);
     let result = domain.arch.set_tsc_info(
+        &domain,
         asked.tsc_mode,
         asked.elapsed_nsec,
         asked.gtsc_khz,
         asked.incarnation,
     );
+    if result.is_ok() {
+        for vcpu in domain.vcpus() {
+            call.hv.publish_time(&domain, vcpu);
+        }
+    }
     call.hv.unpause_domain(&domain);
     result.map(|()| Copyback::Nothing)
 }

@@ -5,7 +5,7 @@ use xen_abi::hvm::hvm_op::{HVMMEM_MMIO_DM, HVMMEM_RAM_RO, HVMMEM_RAM_RW, HvmGetM
 
 use crate::hypercall::{Call, Outcome};
 use crate::ids::Gfn;
-use crate::p2m::PageType;
+use crate::p2m::{Behind, PageType};
 
 /// See the module. What is not mapped counts as a device's.
 ///
@@ -15,14 +15,14 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let at = call.pointer(1);
     let mut arg: HvmGetMemType = call.fetch(at)?;
     let domain = call.subject(arg.domid)?;
-    arg.mem_type = match call
-        .hv
-        .lookup(&domain, Gfn(arg.pfn))
-        .map(|found| found.kind)
-    {
-        Some(PageType::Ram | PageType::Shared | PageType::GrantRw) => HVMMEM_RAM_RW,
-        Some(PageType::GrantRo) => HVMMEM_RAM_RO,
-        Some(PageType::Mmio | PageType::Foreign) | None => HVMMEM_MMIO_DM,
+    arg.mem_type = match call.hv.find(&domain, Gfn(arg.pfn)) {
+        Behind::Page(found) => match found.kind {
+            PageType::Ram | PageType::Shared | PageType::GrantRw => HVMMEM_RAM_RW,
+            PageType::GrantRo => HVMMEM_RAM_RO,
+            PageType::Mmio | PageType::Foreign => HVMMEM_MMIO_DM,
+        },
+        Behind::OnDemand(_) => HVMMEM_RAM_RW,
+        Behind::Nothing => HVMMEM_MMIO_DM,
     };
     call.store(at, &arg)?;
     Ok(Outcome::OK)
