@@ -96,6 +96,7 @@ impl Opcode {
 }
 
 impl Expected {
+    #[inline]
     const fn form(self) -> Form {
         match self {
             Self::Cpuid => Form::Fixed(Opcode::new([0x0f, 0xa2])),

@@ -10,9 +10,10 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use spin::Once;
 use xen_abi::errno::Errno;
+use xen_abi::physdev::PhysdevPciDevice;
 use xen_core::domain::Domain;
 use xen_core::hal::{
-    Arch, CpuIdentity, DomainArch, NewDomain, Restart, SerialisedPolicy, VcpuArch,
+    Arch, CpuIdentity, DomainArch, NewDomain, PciNews, Restart, SerialisedPolicy, VcpuArch,
 };
 use xen_core::ids::{CpuId, VcpuId};
 use xen_core::vpci::Sbdf;
@@ -23,7 +24,7 @@ use crate::cpu::store_bypass;
 use crate::cpuid::{HostCpuid, SystemPolicies, Virtualisable};
 use crate::domain::X86Domain;
 use crate::interrupts::local_apic;
-use crate::vcpu::{X86Vcpu, fpu};
+use crate::vcpu::{Backend, X86Vcpu, fpu};
 use crate::{power, time};
 
 /// The one instance.
@@ -33,7 +34,6 @@ pub static ARCH: X86Arch = X86Arch;
 pub struct X86Arch;
 
 static POLICIES: Once<SystemPolicies> = Once::new();
-
 struct ThisCpu;
 
 impl HostCpuid for ThisCpu {
@@ -73,7 +73,7 @@ impl Arch for X86Arch {
 
     fn flush_domain(&self, domain: &Domain) {
         domain.tlb_generation.fetch_add(1, SeqCst);
-        let root = domain.p2m.read().root().maddr().0;
+        let root = domain.p2m_root.maddr().0;
         let here = this_cpu().id;
         let inside = |cpu: &&&crate::cpu::percpu::PerCpu| {
             cpu.id != here && cpu.in_guest.load(SeqCst) && cpu.nested_root.load(SeqCst) == root
@@ -102,6 +102,10 @@ impl Arch for X86Arch {
 
     fn machine_restart(&self, reason: Restart) {
         power::restart(reason);
+    }
+
+    fn known_keys(&self) -> &'static [(u8, &'static str)] {
+        crate::debug_keys::KEYS
     }
 
     fn debug_key(&self, key: u8) -> bool {
@@ -166,23 +170,25 @@ impl DomainArch for X86Domain {
     }
 
     fn tsc_info(&self) -> (u32, u64, u32, u32) {
-        let tsc = *self.tsc.lock();
-        (tsc.mode, time::now_ns(), time::tsc_khz(), tsc.incarnation)
+        self.tsc.lock().report(time::now_ns())
     }
 
     fn set_tsc_info(
         &self,
+        domain: &Domain,
         mode: u32,
-        _elapsed_ns: u64,
+        elapsed_ns: u64,
         khz: u32,
         incarnation: u32,
     ) -> Result<(), Errno> {
-        // Emulated and scaled counters (modes 1 and 3) are not supported; the default serves every guest that was started here.
-        if mode > 2 || (mode == 1) || (khz != 0 && khz != time::tsc_khz()) {
-            return Err(Errno::EOPNOTSUPP);
+        let host = (time::tsc_khz(), time::now_ns());
+        self.tsc
+            .lock()
+            .configure(mode, elapsed_ns, khz, incarnation, host)?;
+        for vcpu in domain.vcpus() {
+            let mut state = X86Vcpu::of(vcpu).state.lock_second();
+            state.hw.intercept_counter(self);
         }
-        let mut tsc = self.tsc.lock();
-        (tsc.mode, tsc.incarnation) = (mode, incarnation);
         Ok(())
     }
 
@@ -203,6 +209,19 @@ impl DomainArch for X86Domain {
         self.devices
             .as_ref()
             .is_some_and(|d| d.pci_device_exists(sbdf))
+    }
+
+    fn pci_news(
+        &self,
+        domain: &Domain,
+        news: PciNews,
+        device: PhysdevPciDevice,
+    ) -> Result<(), Errno> {
+        let devices = self.devices.as_ref().ok_or(Errno::ENODEV)?;
+        let hv = crate::machine::hv();
+        let domain = hv.domain(domain.id).ok_or(Errno::ESRCH)?;
+        let sbdf = Sbdf::new(device.seg, device.bus, device.devfn >> 3, device.devfn & 7);
+        devices.pci_news(hv, &domain, news, sbdf)
     }
 
     fn dump(&self, domain: &Domain) {

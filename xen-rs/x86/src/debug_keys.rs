@@ -6,6 +6,13 @@ use xen_core::ids::Domid;
 use crate::cpu::percpu::all_cpus;
 use crate::machine::hv;
 
+/// The keys that mean something here.
+pub const KEYS: &[(u8, &str)] = &[
+    (b'd', "registers"),
+    (b'i', "interrupt vectors"),
+    (b'R', "reboot the machine"),
+];
+
 /// Handles a key; `false` if it means nothing here.
 pub fn handle(key: u8) -> bool {
     match key {

@@ -80,6 +80,15 @@ impl MachineMemory for DirectMap {
         unsafe { ptr::write_bytes(pointer::<u8>(frame.maddr(), PAGE_SIZE), 0, PAGE_SIZE) };
     }
 
+    fn is_zero(&self, frame: Mfn) -> bool {
+        const ROW: usize = 8;
+        let words = pointer::<[u64; ROW]>(frame.maddr(), PAGE_SIZE);
+        // SAFETY: a whole frame that the caller owns; any bytes are a word.
+        let row = |index| unsafe { words.add(index).read_volatile() };
+        (0..PAGE_SIZE / size_of::<[u64; ROW]>())
+            .all(|index| row(index).iter().fold(0, |all, word| all | word) == 0)
+    }
+
     fn load_u64(&self, at: Maddr) -> u64 {
         u64_at(at).load(Ordering::SeqCst)
     }

@@ -10,9 +10,8 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use xen_abi::xen::VIRQ_CONSOLE;
-use xen_core::cmdline::dom0_cmdline;
-use xen_core::console_input::{self, InputAction, Reader};
+use xen_abi::arch_x86::XEN_X86_MSR_RELAXED;
+use xen_core::cmdline::{PortRange, dom0_cmdline};
 use xen_core::domain::{Domain, DomainConfig};
 use xen_core::hal::MachineMemory;
 use xen_core::hypervisor::{CreateDomain, Hypervisor};
@@ -30,16 +29,13 @@ use crate::dom0::e820::{Dom0Map, E820Entry, E820Kind};
 use crate::dom0::elf::{self, Chunk};
 use crate::dom0::layout::{self, Layout, Request};
 use crate::dom0::{PhysRange, acpi, bzimage, decompress, start_info};
-use crate::domain::{X86Domain, interrupts};
+use crate::domain::X86Domain;
 use crate::interrupts::dispatch;
 use crate::serial::SERIAL;
 use crate::vcpu::X86Vcpu;
 
 /// Emulated devices of a PVH dom0: local APIC, I/O APIC, virtual PCI.
 const DOM0_EMULATION: u32 = 0x411;
-/// Grant-table frames of dom0 unless told otherwise (`gnttab_max_frames`).
-const GRANT_FRAMES: u32 = 64;
-const MAPTRACK_FRAMES: u32 = 1024;
 /// What Linux must be told without an IOMMU: see decision 4 of the architecture document.
 const BOUNCE: &str = "swiotlb=force";
 const LARGE_ORDER: u32 = 9;
@@ -55,6 +51,7 @@ pub fn start(
     firmware: &Firmware,
     host_map: &[E820Entry],
     map: Dom0Map,
+    page_limit: u64,
 ) -> Result<(), String> {
     let kernel = boot
         .modules
@@ -67,22 +64,21 @@ pub fn start(
         .of(hv.host.cpus)
         .clamp(1, MAX_VCPUS);
     let domain = create(hv, &map, vcpus)?;
-    crate::power::init(firmware);
-    crate::panic::set_afterwards(if hv.options.noreboot {
-        crate::cpu::instructions::halt_forever
-    } else {
-        crate::power::reboot_after_panic
-    });
+    let page_limit = page_limit.min(u64::from(u32::MAX));
+    domain
+        .memory
+        .limit
+        .store(page_limit, core::sync::atomic::Ordering::SeqCst);
     let entry = load(hv, kernel, initrd, firmware, host_map, map, vcpus)?;
     give_back_modules(hv, boot, &entry.ram);
     map_low_memory(hv, &domain, host_map)?;
-    open_ports(&domain, firmware);
+    open_ports(&domain, firmware, &hv.options.dom0_ioports_disable);
     if let Some(devices) = &X86Domain::of(&domain).devices {
         let withheld = withheld_pages(firmware, host_map);
         devices.discover(hv, &domain, withheld, &firmware.config_windows);
     }
     dispatch::set_device_handler(device_interrupt);
-    start_input(firmware);
+    crate::console::start_input(&hv.options, firmware);
     x86_emu::warm_up();
     let first = domain.vcpu(VcpuId(0)).ok_or("dom0 has no vCPU")?;
     let half = X86Vcpu::of(first);
@@ -101,35 +97,10 @@ pub fn start(
     Ok(())
 }
 
-/// Lets what is typed on the serial port arrive, at dom0 to begin with.
-fn start_input(firmware: &Firmware) {
-    const SERIAL_IRQ: u8 = 4;
-    let moved = firmware
-        .overrides
-        .iter()
-        .find(|o| o.bus == 0 && o.source == SERIAL_IRQ);
-    let gsi = moved.map_or(u32::from(SERIAL_IRQ), |o| o.gsi);
-    if interrupts::claim_for_console(gsi) {
-        SERIAL.interrupt_on_input();
-        console_input::switch_to(Reader::Dom0);
-    }
-}
-
-/// Hands on everything that was typed.
-fn serial_input(hv: &Hypervisor) {
-    while let Some(byte) = SERIAL.receive() {
-        match console_input::push(byte) {
-            InputAction::ToDom0 => hv.raise_global_virq(VIRQ_CONSOLE),
-            InputAction::Hypervisor(key) => hv.press_debug_key(key),
-            InputAction::None => {}
-        }
-    }
-}
-
 fn device_interrupt(source: crate::interrupts::Source) {
     let hv = crate::machine::hv();
     if source == crate::interrupts::Source::Serial {
-        return serial_input(hv);
+        return crate::console::serve(hv);
     }
     if let Some(dom0) = hv.domain(Domid::DOM0)
         && let Some(devices) = &X86Domain::of(&dom0).devices
@@ -142,12 +113,16 @@ fn create(hv: &Hypervisor, map: &Dom0Map, vcpus: u32) -> Result<Arc<Domain>, Str
     let config = DomainConfig {
         flags: 3,
         emulation_flags: DOM0_EMULATION,
+        misc_flags: if hv.options.dom0.msr_relaxed {
+            XEN_X86_MSR_RELAXED
+        } else {
+            0
+        },
         max_vcpus: vcpus,
         max_evtchn_port: u32::MAX,
-        max_grant_frames: GRANT_FRAMES,
-        max_maptrack_frames: MAPTRACK_FRAMES,
+        max_grant_frames: hv.options.gnttab_max_frames,
+        max_maptrack_frames: hv.options.gnttab_max_maptrack_frames,
         max_grant_version: 1,
-        ..DomainConfig::default()
     };
     let new = CreateDomain {
         id: Some(Domid::DOM0),
@@ -397,7 +372,7 @@ fn withheld_pages(firmware: &Firmware, host_map: &[E820Entry]) -> Vec<PhysRange>
 }
 
 /// dom0 reaches all ports but those of devices that are emulated, absent or the hypervisor's own.
-fn open_ports(domain: &Domain, firmware: &Firmware) {
+fn open_ports(domain: &Domain, firmware: &Firmware, disabled: &[PortRange]) {
     const CLOSED: [(u16, u32); 12] = [
         (0x00, 0x20),
         (0x20, 2),
@@ -414,11 +389,17 @@ fn open_ports(domain: &Domain, firmware: &Firmware) {
     ];
     let arch = X86Domain::of(domain);
     arch.set_ports(0, 0x1_0000, true);
-    arch.set_ports(SERIAL.base(), 8, false);
+    if let Some((first, count)) = SERIAL.ports() {
+        arch.set_ports(first, count, false);
+    }
     if let Some((port, _)) = firmware.pm_timer {
         arch.set_ports(port, 4, false);
     }
     CLOSED
         .iter()
         .for_each(|&(first, count)| arch.set_ports(first, count, false));
+    for range in disabled {
+        let count = u32::from(range.last - range.first) + 1;
+        arch.set_ports(range.first, count, false);
+    }
 }

@@ -97,6 +97,16 @@ fn threads_per_core(cpus: u32) -> u32 {
     }
 }
 
+/// Low bits of an APIC identifier that tell threads of one core apart (CPUID leaf 0xb).
+#[must_use]
+pub fn thread_bits() -> u32 {
+    if cpuid(0, 0).eax < 0xb {
+        0
+    } else {
+        cpuid(0xb, 0).eax & 0x1f
+    }
+}
+
 /// The words `xl info` prints as hw_caps: 1.edx, 1.ecx, 0x80000001.edx, 0x80000001.ecx, 0xd:1.eax, 7.ebx, 7.ecx, 0x80000007.edx, in Xen's order.
 ///
 /// On AMD two things are left out, as on Xen: SYSENTER, which a hypervisor in long mode cannot use, and what 0x80000001.edx repeats of

@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod arch;
 pub mod boot;
+pub mod console;
 pub mod cpu;
 pub mod cpuid;
 pub mod debug_keys;

@@ -9,6 +9,7 @@ use xen_core::ids::CpuId;
 
 use crate::cpu::percpu::{all_cpus, this_cpu};
 use crate::interrupts::local_apic;
+use crate::serial::SERIAL;
 use crate::time;
 
 /// The CPUs and clocks.
@@ -55,6 +56,7 @@ impl Machine for X86Machine {
 
     // Nearly every VM entry asks for the time that is set already, and the timer's register is slow on any machine.
     fn arm_timer(&self, deadline_ns: u64) {
+        let deadline_ns = deadline_ns.min(SERIAL.next_look_ns());
         let armed = &this_cpu().timer_armed_ns;
         if armed.load(Relaxed) == deadline_ns {
             return;

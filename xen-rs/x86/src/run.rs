@@ -19,6 +19,9 @@ use crate::vcpu::{entry, fpu, svm_backend};
 /// What the CPU lacks.
 pub fn enable_virtualisation() -> Result<(), &'static str> {
     enter::check()?;
+    if this_cpu().id.0 == 0 {
+        enter::describe();
+    }
     let hv = hv();
     let frame = || {
         hv.allocate_xen_page()
@@ -45,6 +48,9 @@ pub fn per_cpu_loop() -> ! {
     loop {
         take_pending();
         let now_ns = hv.run_timers();
+        crate::console::between_runs(hv);
+        crate::interrupts::nmi::report();
+        crate::cpu::machine_check::report();
         let previous = current.take();
         let decision = hv.scheduler.schedule(cpu, now_ns, previous.clone());
         hv.kick_all(decision.kick);

@@ -5,7 +5,7 @@
 )]
 
 use alloc::string::ToString;
-use xen_core::cmdline::{Baud, BootScrub, Options, SerialPlace};
+use xen_core::cmdline::{BootScrub, Options};
 use xen_core::console;
 use xen_core::hypervisor::Hypervisor;
 use xen_core::memory::remains::Remains;
@@ -16,12 +16,12 @@ use crate::boot::loader::{self, BootInfo};
 use crate::boot::memory::{self, Memory};
 use crate::boot::screen;
 use crate::boot::smp::{self, Trampoline};
-use crate::cpu::instructions::{halt_forever, rsp, set_cr3};
+use crate::cpu::instructions::{rsp, set_cr3};
 use crate::cpu::percpu::{PerCpu, STACK_SIZE, prepare_stack, this_cpu};
 use crate::cpu::tables;
 use crate::dom0::PhysRange;
 use crate::interrupts::{io_apic, local_apic};
-use crate::serial::{COM1, SERIAL};
+use crate::panic::fatal;
 use crate::{host, machine, time};
 
 /// What the image passes on.
@@ -38,35 +38,38 @@ pub struct Early {
     pub add_heap: fn(PhysRange),
 }
 
-/// A boot that cannot go on: says why and stops.
-fn fatal(why: &str) -> ! {
-    console::print(format_args!("****************************************"));
-    console::print(format_args!("Cannot boot: {why}"));
-    console::print(format_args!("****************************************"));
-    halt_forever()
-}
-
 /// The boot CPU, from the assembly to its scheduling loop.
 pub fn boot_cpu(early: Early) -> ! {
     if early.magic != loader::MAGIC {
-        SERIAL.open(COM1, 115_200);
-        console::set_sink(&SERIAL);
+        crate::console::open_default();
         fatal("not loaded by a Multiboot2 loader");
     }
     // SAFETY: the loader's ebx; nothing has been written to memory outside the image yet.
     let boot = unsafe { loader::read(u64::from(early.info)) };
-    let boot = boot.unwrap_or_else(|why| fatal(why));
+    let mut boot = boot.unwrap_or_else(|why| fatal(why));
     let options = Options::parse(&boot.cmdline);
-    open_console(&options);
+    crate::console::open(&options);
+    crate::power::set_options(&options);
+    crate::interrupts::nmi::set_action(options.nmi);
     if let Some(screen) = boot.screen {
         screen::remember(screen);
     }
     banner(&boot, &options);
+    if options.iommu.required {
+        fatal("iommu=required, and there is no driver for any IOMMU");
+    }
+    if let Some(end) = options.mem {
+        memory::forget_from(&mut boot.memory_map, end);
+    }
     let untouched = match options.bootscrub {
         BootScrub::Never => Remains::HARMLESS,
         BootScrub::Idle | BootScrub::AtBoot => Remains::SECRETS,
     };
-    let dom0_share = |available| dom0_pages(&options, available);
+    let mut dom0_limit = u64::MAX;
+    let dom0_share = |available| {
+        dom0_limit = options.dom0_mem.max_pages(available);
+        options.dom0_memory(available)
+    };
     let memory =
         memory::init(&boot, &early.image, dom0_share, untouched).unwrap_or_else(|why| fatal(why));
     (early.add_heap)(memory.heap);
@@ -77,14 +80,16 @@ pub fn boot_cpu(early: Early) -> ! {
         .ok_or("no ACPI tables")
         .and_then(acpi_tables::read)
         .unwrap_or_else(|why| fatal(why));
+    crate::power::init(&firmware);
     let boot_cpu = start_boot_cpu(&firmware);
     let cpus = start_others(&options, &firmware, boot_cpu, early.trampoline, &memory);
+    crate::console::enlarge(&options, cpus);
     let host_map = memory.host_map.clone();
     let dom0_map = memory.dom0.clone();
     let hv = make_hypervisor(&boot, options, memory, cpus);
     crate::run::enable_virtualisation().unwrap_or_else(|why| fatal(why));
     scrub_at_boot(hv);
-    crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map)
+    crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map, dom0_limit)
         .unwrap_or_else(|why| fatal(&why));
     smp::release();
     crate::run::per_cpu_loop()
@@ -105,33 +110,12 @@ pub fn other_cpu() -> ! {
     tables::load(this_cpu());
     host::note_microcode(this_cpu());
     local_apic::enable();
+    crate::cpu::machine_check::enable();
     smp::report_and_wait();
     if let Err(why) = crate::run::enable_virtualisation() {
         fatal(why);
     }
     crate::run::per_cpu_loop()
-}
-
-fn open_console(options: &Options) {
-    if let (true, Some(port)) = (options.console.com1, &options.com1) {
-        let base = match port.place {
-            SerialPlace::Base(base) => u16::try_from(base).unwrap_or(COM1),
-            _ => COM1,
-        };
-        let baud = match port.baud {
-            Baud::Rate(rate) => rate,
-            Baud::Auto => 115_200,
-        };
-        if SERIAL.open(base, baud) {
-            console::set_sink(&SERIAL);
-        }
-    }
-    console::set_levels(level_of(options.loglvl), level_of(options.guest_loglvl));
-}
-
-/// Messages of this many levels are shown: 0 none, 1 errors, up to 4 everything.
-fn level_of(threshold: xen_core::cmdline::LogThreshold) -> u8 {
-    threshold.upper
 }
 
 fn banner(boot: &BootInfo, options: &Options) {
@@ -144,10 +128,12 @@ fn banner(boot: &BootInfo, options: &Options) {
     for note in &options.notes {
         console::print(format_args!("{note}"));
     }
-}
-
-fn dom0_pages(options: &Options, available: u64) -> u64 {
-    options.dom0_memory(available)
+    if options.notes_lost > 0 {
+        console::print(format_args!(
+            "{} more notes about the command line",
+            options.notes_lost
+        ));
+    }
 }
 
 fn print_map(memory: &Memory) {
@@ -183,8 +169,11 @@ fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
     host::note_microcode(record);
     disable_pic();
     local_apic::enable();
+    local_apic::accept_nmi();
+    crate::cpu::machine_check::enable();
     time::calibrate(firmware);
     local_apic::calibrate_timer();
+    crate::console::start_clocks();
     io_apic::init(&firmware.io_apics);
     record
 }
@@ -223,7 +212,12 @@ fn start_others(
         .find(|r| r.start < 0xa_0000 && r.len() >= 4096);
     trampoline.page = low.map_or(0x8000, |r| r.end.min(0xa_0000) - 4096);
     let limit = options.maxcpus.unwrap_or(u32::MAX);
-    smp::start(&firmware.processors, boot, limit, &trampoline);
+    let mut processors = firmware.processors.clone();
+    if options.smt == Some(false) {
+        let thread_bits = host::thread_bits();
+        processors.retain(|p| p.apic_id.trailing_zeros() >= thread_bits);
+    }
+    smp::start(&processors, boot, limit, &trampoline);
     crate::cpu::percpu::all_cpus().len() as u32
 }
 
@@ -234,6 +228,7 @@ fn make_hypervisor(
     cpus: u32,
 ) -> &'static Hypervisor {
     let host = host::info(&memory, cpus, boot.cmdline.to_string());
+    let ratelimit_us = options.sched_ratelimit_us;
     let hv = Hypervisor::new(
         &crate::direct_map::DIRECT_MAP,
         &machine::MACHINE,
@@ -243,5 +238,12 @@ fn make_hypervisor(
         memory.table,
         memory.free,
     );
-    machine::install(hv)
+    let hv = machine::install(hv);
+    if hv.scheduler.set_ratelimit_us(ratelimit_us).is_err() {
+        console::print(format_args!(
+            "sched_ratelimit_us={ratelimit_us} is out of range: {} is used",
+            hv.scheduler.ratelimit_us()
+        ));
+    }
+    hv
 }

@@ -188,7 +188,8 @@ pub fn wait_ms(ms: u64) {
 }
 
 /// The factor and shift of `vcpu_time_info` for a counter of `khz`: ns = (ticks << shift) * mul >> 32, mul with its top bit set.
-fn scale(khz: u64) -> (u32, i8) {
+#[must_use]
+pub fn scale(khz: u64) -> (u32, i8) {
     let mut hz = u128::from(khz.max(1)) * 1000;
     let mut shift = 0i8;
     while hz > 2_000_000_000 {

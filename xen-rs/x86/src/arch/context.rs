@@ -1,25 +1,31 @@
 //! HVM contexts of domains: which records there are, and moving them to and from vCPU state.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
 use xen_abi::errno::Errno;
 use xen_abi::hvm::save::{
-    HVM_SAVE_CODE_CPU, HVM_SAVE_CODE_LAPIC, HVM_SAVE_CODE_LAPIC_REGS, HVM_SAVE_CODE_MTRR,
-    HVM_SAVE_CODE_TSC_ADJUST, HvmHwCpu, HvmHwMtrr, HvmTscAdjust,
+    CPU_MSR_CODE, CPU_XSAVE_CODE, HVM_SAVE_CODE_CPU, HVM_SAVE_CODE_LAPIC, HVM_SAVE_CODE_LAPIC_REGS,
+    HVM_SAVE_CODE_MTRR, HVM_SAVE_CODE_TSC_ADJUST, HVM_SAVE_CODE_VMCE_VCPU, HvmHwCpu, HvmHwMtrr,
+    HvmTscAdjust, HvmVmceVcpu,
 };
 use xen_core::domain::Domain;
 use xen_core::ids::VcpuId;
+use xen_core::lock::Guard;
 use xen_core::vcpu::Vcpu;
 
-use crate::cpu::instructions::{cpuid, rdtsc};
+use crate::cpu::instructions::cpuid;
+use crate::cpuid::CpuPolicy;
+use crate::cpuid::xstate::standard_size;
 use crate::domain::X86Domain;
 use crate::hvm_context::{
-    Context, ContextWriter, PendingEvent, Record, VcpuRegisters, header, size_limit,
+    Context, ContextWriter, PendingEvent, Record, VcpuRegisters, XsaveState, header, msr_entries,
+    msr_payload, size_limit,
 };
-use crate::msr_policy::Mtrr;
+use crate::msr_policy::{MsrContext, Mtrr, VcpuMsrs};
 use crate::time;
-use crate::vcpu::{Backend, Event, State, X86Vcpu};
+use crate::vcpu::{Backend, Event, State, X86Vcpu, fpu};
 
 /// Kinds of [`PendingEvent`].
 const EVENT_INTERRUPT: u8 = 0;
@@ -33,7 +39,9 @@ const OVERFLOW: u8 = 4;
 /// Most bytes a context of the domain takes.
 #[must_use]
 pub fn size(domain: &Domain) -> usize {
-    size_limit(domain.vcpus().len(), 0, &[])
+    let policy = X86Domain::of(domain).policy.read();
+    let area = standard_size(policy.xcr0_max(), &policy.xstate) as usize;
+    size_limit(domain.vcpus().len(), area, &[])
 }
 
 /// All records of a paused domain.
@@ -44,7 +52,11 @@ pub fn save(domain: &Domain) -> Result<Vec<u8>, Errno> {
     let mut writer = ContextWriter::new(&header(cpuid(1, 0).eax, time::tsc_khz()), size(domain));
     for vcpu in domain.vcpus().iter().filter(|vcpu| vcpu.is_up()) {
         let state = X86Vcpu::of(vcpu).state.lock_second();
-        writer.append(HVM_SAVE_CODE_CPU, vcpu.id.0 as u16, &cpu_record(state));
+        writer.append(
+            HVM_SAVE_CODE_CPU,
+            vcpu.id.0 as u16,
+            &cpu_record(domain, state),
+        );
     }
     for vcpu in domain.vcpus() {
         let state = X86Vcpu::of(vcpu).state.lock_second();
@@ -60,16 +72,50 @@ pub fn save(domain: &Domain) -> Result<Vec<u8>, Errno> {
                 tsc_adjust: state.msrs.tsc_adjust,
             },
         );
+        writer.append(
+            HVM_SAVE_CODE_VMCE_VCPU,
+            instance,
+            &state.msrs.machine_check.save(),
+        );
+        append_extended(domain, state, instance, &mut writer);
     }
     Ok(writer.finish())
 }
 
-fn cpu_record(mut state: xen_core::lock::Guard<'_, alloc::boxed::Box<State>>) -> HvmHwCpu {
+/// The records that a vCPU may lack: extended state and MSRs.
+fn append_extended(
+    domain: &Domain,
+    mut state: Guard<'_, Box<State>>,
+    instance: u16,
+    writer: &mut ContextWriter,
+) {
+    let policy = X86Domain::of(domain).policy.read();
+    if let Some(extended) = state.extended.xsave_state(&policy) {
+        let payload = extended.to_payload(fpu::host_xcr0());
+        writer.append::<[u8]>(CPU_XSAVE_CODE, instance, &payload);
+    }
+    let entries = state.msrs.save(&msr_context(domain, &policy));
+    if !entries.is_empty() {
+        writer.append::<[u8]>(CPU_MSR_CODE, instance, &msr_payload(&entries));
+    }
+}
+
+fn msr_context<'a>(domain: &Domain, policy: &'a CpuPolicy) -> MsrContext<'a> {
+    MsrContext {
+        policy,
+        is_hardware_domain: domain.hardware,
+        is_relaxed: X86Domain::of(domain).msr_relaxed,
+    }
+}
+
+fn cpu_record(domain: &Domain, mut state: Guard<'_, Box<State>>) -> HvmHwCpu {
     let state = &mut **state;
     let mut registers = state.hw.save_registers(state.registers.0);
     registers.breakpoints = state.extended.dr;
     registers.tsc_aux = state.extended.tsc_aux as u32;
-    registers.tsc = rdtsc().wrapping_add(state.hw.tsc_offset());
+    registers.tsc = X86Domain::of(domain)
+        .tsc_count()
+        .wrapping_add(state.hw.tsc_offset());
     registers.fpu = Some(state.extended.legacy());
     registers.pending_event = state.pending.map(to_record_event);
     registers.to_record()
@@ -126,8 +172,46 @@ fn apply(domain: &Domain, record: &Record<'_>, check_only: bool) -> Result<(), E
             }
             Ok(())
         }
+        HVM_SAVE_CODE_VMCE_VCPU => {
+            let record = record.zero_extended::<HvmVmceVcpu>()?;
+            let vendor = X86Domain::of(domain).policy.read().vendor();
+            change_msrs(vcpu, check_only, |msrs| {
+                msrs.machine_check.load(vendor, &record)
+            })
+        }
+        CPU_XSAVE_CODE => {
+            let extended =
+                XsaveState::from_payload(record.payload, &X86Domain::of(domain).policy.read())?;
+            if !check_only {
+                let mut state = X86Vcpu::of(vcpu).state.lock_second();
+                state.extended.set_xsave_state(&extended);
+            }
+            Ok(())
+        }
+        CPU_MSR_CODE => {
+            let entries = msr_entries(record.payload)?;
+            change_msrs(vcpu, check_only, |msrs| {
+                let policy = X86Domain::of(domain).policy.read();
+                msrs.load(&entries, &msr_context(domain, &policy))
+            })
+        }
         _ => Err(Errno::EOPNOTSUPP),
     }
+}
+
+/// Works on a copy first: what fails changes nothing.
+fn change_msrs(
+    vcpu: &Vcpu,
+    check_only: bool,
+    change: impl FnOnce(&mut VcpuMsrs) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let mut state = X86Vcpu::of(vcpu).state.lock_second();
+    let mut changed = state.msrs.clone();
+    change(&mut changed)?;
+    if !check_only {
+        state.msrs = changed;
+    }
+    Ok(())
 }
 
 fn load_cpu(
@@ -152,7 +236,11 @@ fn load_cpu(
         state.extended.set_legacy(image);
     }
     if registers.tsc != 0 {
-        state.hw.set_tsc_offset(registers.tsc.wrapping_sub(rdtsc()));
+        let offset = registers
+            .tsc
+            .wrapping_sub(X86Domain::of(domain).tsc_count());
+        state.hw.set_tsc_offset(offset);
+        X86Vcpu::of(vcpu).publish_tsc_offset(offset);
     }
     state.pending = registers.pending_event.and_then(from_record_event);
     state.wait_for_startup = false;
@@ -210,6 +298,7 @@ fn load_lapic(vcpu: &Vcpu, record: &Record<'_>, check_only: bool) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vcpu::testing::Guest;
 
     #[test]
     fn waiting_events_survive_the_record() {
@@ -239,5 +328,67 @@ mod tests {
             };
             assert_eq!(from_record_event(event), None);
         }
+    }
+
+    /// State that a fresh vCPU does not have.
+    fn used_guest() -> Guest {
+        fpu::pretend_host_xcr0(7);
+        let guest = Guest::new();
+        guest.set(&[(3, 0x1234)]);
+        guest.with(|running| {
+            let state = &mut *running.state;
+            state.hw.set_rip(0x1_2345);
+            state.hw.set_pat(0x0007_0406_0107_0406);
+            state.pending = Some(Event::Exception {
+                vector: 14,
+                error_code: Some(2),
+            });
+            assert!(state.extended.set_xcr0(7, 7));
+            state.extended.dr = [1, 2, 3, 4];
+        });
+        guest
+    }
+
+    #[test]
+    fn a_context_moves_to_another_domain() {
+        let (from, to) = (used_guest(), Guest::new());
+        let saved = save(&from.domain).unwrap();
+        assert!(saved.len() <= size(&from.domain));
+        load(&to.domain, &saved).unwrap();
+        assert_eq!(to.register(3), 0x1234);
+        to.with(|running| {
+            let state = &mut *running.state;
+            assert_eq!(state.hw.rip(), 0x1_2345);
+            assert_eq!(state.extended.xcr0(), 7);
+            assert_eq!(state.extended.dr, [1, 2, 3, 4]);
+            let fault = Event::Exception {
+                vector: 14,
+                error_code: Some(2),
+            };
+            assert_eq!(state.pending, Some(fault));
+        });
+        let typecodes = |bytes: &[u8]| -> Vec<u16> {
+            let context = Context::parse(bytes).unwrap();
+            context.records().map(|record| record.typecode).collect()
+        };
+        assert_eq!(typecodes(&saved), typecodes(&save(&to.domain).unwrap()));
+    }
+
+    #[test]
+    fn a_bad_record_changes_nothing() {
+        let (from, to) = (used_guest(), Guest::new());
+        let mut saved = save(&from.domain).unwrap();
+        let at = {
+            let context = Context::parse(&saved).unwrap();
+            let record = context
+                .records()
+                .find(|record| record.typecode == CPU_XSAVE_CODE)
+                .unwrap();
+            record.payload.as_ptr() as usize - saved.as_ptr() as usize
+        };
+        // XCR0 without x87.
+        saved[at + 8] = 6;
+        assert_eq!(load(&to.domain, &saved), Err(Errno::EINVAL));
+        assert_eq!(to.register(3), 0);
     }
 }

@@ -53,6 +53,14 @@ fn ram(map: &[E820Entry]) -> impl DoubleEndedIterator<Item = PhysRange> + '_ {
         .map(|e| e.range.pages_inside())
 }
 
+/// `mem=`: RAM from this address on does not exist.
+pub fn forget_from(map: &mut Vec<E820Entry>, end: u64) {
+    for entry in map.iter_mut().filter(|e| e.kind == E820Kind::RAM) {
+        entry.range.end = entry.range.end.min(end.max(entry.range.start));
+    }
+    map.retain(|e| e.range.start < e.range.end);
+}
+
 /// The highest place below 4 GiB for `len` bytes that nothing in `taken` overlaps.
 fn place(map: &[E820Entry], len: u64, taken: &[PhysRange]) -> Option<PhysRange> {
     ram(map)

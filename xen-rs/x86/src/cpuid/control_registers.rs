@@ -14,6 +14,7 @@ const CR0_PG: u64 = 1 << 31;
 /// PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG.
 const CR0_DEFINED: u64 = 0x3f | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG;
 
+const CR4_PAE: u64 = 1 << 5;
 const CR4_PCE: u64 = 1 << 8;
 /// CR4 bits with the feature each needs.
 const CR4_BITS: &[(Feature, u64)] = &[
@@ -22,7 +23,7 @@ const CR4_BITS: &[(Feature, u64)] = &[
     (Feature::TSC, 1 << 2),
     (Feature::DE, 1 << 3),
     (Feature::PSE, 1 << 4),
-    (Feature::PAE, 1 << 5),
+    (Feature::PAE, CR4_PAE),
     (Feature::MCE, 1 << 6),
     (Feature::MCA, 1 << 6),
     (Feature::PGE, 1 << 7),
@@ -67,6 +68,16 @@ impl CpuPolicy {
         let active_without_cause =
             efer & EFER_LMA != 0 && (efer & EFER_LME == 0 || cr0 & CR0_PG == 0);
         efer & !self.efer_bits() == 0 && !active_without_cause
+    }
+
+    /// Whether a vCPU can run with these values together.
+    #[must_use]
+    pub fn is_state_valid(&self, cr0: u64, cr4: u64, efer: u64) -> bool {
+        let is_long = cr0 & CR0_PG != 0 && efer & EFER_LME != 0;
+        is_cr0_valid(cr0)
+            && cr4 & !self.cr4_bits() == 0
+            && self.is_efer_valid(efer, cr0)
+            && (!is_long || cr4 & CR4_PAE != 0)
     }
 
     /// Whether XCR0 may be set to this.
@@ -118,6 +129,16 @@ mod tests {
         assert!(policy.is_efer_valid(EFER_LME | EFER_LMA, CR0_PG));
         assert!(!policy.is_efer_valid(EFER_LME | EFER_LMA, 0));
         assert!(!policy.is_efer_valid(EFER_LMA, CR0_PG));
+    }
+
+    #[test]
+    fn long_mode_needs_pae() {
+        let policy = system().for_domain();
+        let cr0 = CR0_PG | CR0_PE | CR0_ET;
+        assert!(policy.is_state_valid(cr0, CR4_PAE, EFER_LME | EFER_LMA));
+        assert!(!policy.is_state_valid(cr0, 0, EFER_LME | EFER_LMA));
+        assert!(policy.is_state_valid(cr0, 0, 0));
+        assert!(!policy.is_state_valid(cr0, 1 << 13, 0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use xen_abi::errno::Errno;
 use xen_core::domain::Domain;
+use xen_core::hal::PciNews;
 use xen_core::hypervisor::Hypervisor;
 use xen_core::ids::{Gfn, Gpa, Mfn};
 use xen_core::lock::{Lock, Rank};
@@ -109,6 +110,43 @@ impl Devices {
     #[must_use]
     pub fn pci_device_exists(&self, sbdf: Sbdf) -> bool {
         self.models.lock().pci.device(sbdf).is_some()
+    }
+
+    /// Follows what dom0 says happened to a function: one that was reset is looked at afresh.
+    ///
+    /// # Errors
+    /// `ENODEV` if there is nothing, or nothing that dom0 may use.
+    pub fn pci_news(
+        &self,
+        hv: &Hypervisor,
+        domain: &Arc<Domain>,
+        news: PciNews,
+        sbdf: Sbdf,
+    ) -> Result<(), Errno> {
+        let mut models = self.models.lock();
+        let Models {
+            pci,
+            withheld,
+            messages,
+            io_apics,
+        } = &mut *models;
+        let mut adapter = Adapter {
+            hv,
+            domain,
+            withheld,
+            messages,
+            io_apics,
+        };
+        let hardware = &self.hardware;
+        let is_done = match news {
+            PciNews::Appeared => pci.add_device(sbdf, hardware, &mut adapter),
+            PciNews::Vanished => pci.remove_device(sbdf, hardware, &mut adapter),
+            PciNews::Reset => {
+                pci.remove_device(sbdf, hardware, &mut adapter)
+                    && pci.add_device(sbdf, hardware, &mut adapter)
+            }
+        };
+        if is_done { Ok(()) } else { Err(Errno::ENODEV) }
     }
 
     /// A configuration port read; `None` if the port is another.
@@ -342,5 +380,60 @@ impl Effects for Adapter<'_> {
 
     fn disable_msi(&mut self, sbdf: Sbdf, entry: u16) {
         self.messages.disable(sbdf, entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io_apic() -> Vioapic {
+        Vioapic::new(Config {
+            id: 0,
+            address: 0xfec0_0000,
+            gsi_base: 0,
+            pins: 24,
+            version: crate::vioapic::Version::V11,
+        })
+        .expect("a usual one")
+    }
+
+    #[test]
+    fn device_memory_is_neither_ram_nor_an_interrupt_controller() {
+        let ram = [PhysRange::from_len(0, 0x8000_0000)];
+        let io_apics = [io_apic()];
+        let device = |first, count| is_device_memory(&ram, &io_apics, Mfn(first), count);
+        assert!(device(0x8_0000, 1) && device(0xc_0000, 0x1000));
+        for (first, count) in [
+            (0x7_ffff, 1),
+            (0x7_fff0, 0x20),
+            (0xfec00, 1),
+            (0xfe000, 0x1000),
+            (0xfee00, 1),
+            (0xfd0_0000, 1),
+            (1 << 40, 1),
+            (0x8_0000, u64::MAX),
+        ] {
+            assert!(!device(first, count), "{first:#x} {count:#x}");
+        }
+    }
+
+    #[test]
+    fn the_io_apics_page_is_its_own() {
+        let all = [io_apic()];
+        assert_eq!(io_apic_at(&all, Gpa(0xfec0_0fff)), Some(0));
+        assert_eq!(io_apic_at(&all, Gpa(0xfec0_1000)), None);
+    }
+
+    #[test]
+    fn an_unmasked_pin_delivers_and_an_unknown_gsi_does_not() {
+        let mut all = [io_apic()];
+        assert!(raise(&mut all, 24, false).is_none());
+        assert!(raise(&mut all, 4, false).is_none());
+        // Redirection entry 4: vector 0x41, edge, not masked.
+        let _ = all[0].write(0, 0x18);
+        let _ = all[0].write(0x10, 0x41);
+        let delivery = raise(&mut all, 4, false).expect("it is not masked");
+        assert_eq!(delivery.vector, 0x41);
     }
 }

@@ -4,6 +4,7 @@ pub mod devices;
 pub mod interrupts;
 pub mod pci_access;
 pub mod routing;
+pub mod tsc;
 
 use alloc::boxed::Box;
 use core::sync::atomic::AtomicU32;
@@ -13,6 +14,7 @@ use xen_core::domain::Domain;
 use xen_core::hal::NewDomain;
 use xen_core::lock::{Lock, Rank, RwLock};
 
+use crate::cpu::instructions::rdtsc;
 use crate::cpuid::{CpuPolicy, HypervisorInfo};
 use crate::svm::enter::physical;
 use crate::svm::permission::{MsrMap, PortMap};
@@ -22,6 +24,7 @@ use crate::vcpu::fpu;
 
 pub use devices::Devices;
 pub use routing::{deliver, processor_events};
+pub use tsc::Tsc;
 
 /// MSRs that VMLOAD, VMSAVE and VMRUN switch: FS, GS and kernel GS base, system call and SYSENTER registers.
 const SWITCHED_MSRS: [u32; 10] = [
@@ -37,15 +40,6 @@ const SWITCHED_MSRS: [u32; 10] = [
     0x176,
 ];
 
-/// TSC mode as the toolstack set it.
-#[derive(Copy, Clone, Debug, Default)]
-pub struct TscInfo {
-    /// `XEN_CPUID_TSC_MODE_*`.
-    pub mode: u32,
-    /// Number of restores.
-    pub incarnation: u32,
-}
-
 /// The machine-specific half of a domain.
 pub struct X86Domain {
     /// What CPUID shows.
@@ -53,8 +47,8 @@ pub struct X86Domain {
     ports: Lock<Box<PortMap>>,
     port_map_address: u64,
     msr_map: Box<MsrMap>,
-    /// TSC.
-    pub tsc: Lock<TscInfo>,
+    /// The time-stamp counter.
+    pub tsc: Lock<Tsc>,
     /// The last target of a lowest-priority interrupt.
     pub last_arbitrated: AtomicU32,
     /// Unknown MSRs read as 0 instead of faulting (`XEN_X86_MSR_RELAXED`).
@@ -90,7 +84,7 @@ impl X86Domain {
             ports: Lock::new(Rank::Values, ports),
             port_map_address,
             msr_map,
-            tsc: Lock::new(Rank::Values, TscInfo::default()),
+            tsc: Lock::new(Rank::Values, Tsc::native(time::tsc_khz(), time::now_ns())),
             last_arbitrated: AtomicU32::new(0),
             msr_relaxed: new.misc_flags & xen_abi::arch_x86::XEN_X86_MSR_RELAXED != 0,
             devices: new.hardware_domain.then(Devices::new),
@@ -124,32 +118,44 @@ impl X86Domain {
         physical(&*self.msr_map)
     }
 
-    /// RDTSCP exits where TSC_AUX does not exist.
+    /// Words 0 and 1 of what exits besides the usual: RDTSCP where TSC_AUX does not exist, both instructions if the counter is emulated.
     #[must_use]
-    pub fn extra_intercepts(&self) -> u32 {
-        if fpu::has_tsc_aux() {
-            0
-        } else {
-            intercept::RDTSCP
-        }
+    pub fn counter_intercepts(&self) -> [u32; 2] {
+        let is_emulated = self.tsc.lock().is_emulated;
+        [
+            if is_emulated { intercept::RDTSC } else { 0 },
+            if is_emulated || !fpu::has_tsc_aux() {
+                intercept::RDTSCP
+            } else {
+                0
+            },
+        ]
+    }
+
+    /// The time-stamp counter now, before the vCPU's offset.
+    #[must_use]
+    pub fn tsc_count(&self) -> u64 {
+        let tsc = *self.tsc.lock();
+        let host_tsc = rdtsc();
+        tsc.count(host_tsc, time::system_time_of(host_tsc))
     }
 
     /// What the Xen CPUID leaves say.
     #[must_use]
     pub fn hypervisor_info(&self) -> HypervisorInfo {
-        let clock = time::clock();
         let tsc = *self.tsc.lock();
+        let (to_ns_multiplier, to_ns_shift) = time::scale(tsc.khz.into());
         HypervisorInfo {
-            tsc_emulated: false,
+            tsc_emulated: tsc.is_emulated,
             host_tsc_reliable: true,
             host_rdtscp: fpu::has_tsc_aux(),
             tsc_mode: tsc.mode,
-            guest_khz: time::tsc_khz(),
+            guest_khz: tsc.khz,
             host_khz: time::tsc_khz(),
             incarnation: tsc.incarnation,
-            offset_ns: 0,
-            to_ns_multiplier: clock.tsc_to_system_mul,
-            to_ns_shift: clock.tsc_shift,
+            offset_ns: tsc.offset_ns(),
+            to_ns_multiplier,
+            to_ns_shift,
             apic_flags: 0,
         }
     }

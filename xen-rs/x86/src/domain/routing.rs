@@ -141,3 +141,87 @@ fn repeat_upcall(running: &mut Running<'_>) {
             .accept(vector, crate::vlapic::Trigger::Edge);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vcpu::testing::Guest;
+    use xen_core::ids::VcpuId;
+
+    const SPURIOUS: u16 = 0xf0;
+    const COMMAND: u16 = 0x300;
+    const COMMAND_HIGH: u16 = 0x310;
+    const INIT: u32 = 0x4500;
+    const STARTUP: u32 = 0x4600;
+
+    /// vCPU 0 writes a register of its local APIC.
+    fn write(guest: &Guest, register: u16, value: u32) {
+        guest.with(|running| {
+            let effects = running.state.vlapic.write_mmio(register, 4, value, 0);
+            apply_apic_effects(running, effects);
+        });
+    }
+
+    /// An IPI to vCPU 1, whose APIC identifier is 2.
+    fn send(guest: &Guest, command: u32) {
+        write(guest, COMMAND_HIGH, 2 << 24);
+        write(guest, COMMAND, command);
+    }
+
+    fn second(guest: &Guest) -> &Arc<Vcpu> {
+        guest.domain.vcpu(VcpuId(1)).expect("it was created")
+    }
+
+    #[test]
+    fn an_ipi_lands_in_the_others_mailbox() {
+        let guest = Guest::with_vcpus(2);
+        write(&guest, SPURIOUS, 0x1ff);
+        guest.hv.bring_up(second(&guest));
+        let target = X86Vcpu::of(second(&guest));
+        send(&guest, 0x4041);
+        assert!(!target.posted.has_any(), "its APIC is off");
+        let mut state = target.state.lock();
+        let _ = state.vlapic.write_mmio(SPURIOUS, 4, 0x1ff, 0);
+        target.publish(&state);
+        drop(state);
+        send(&guest, 0x4041);
+        assert!(target.posted.has_any());
+        let mut state = target.state.lock();
+        state.vlapic.drain(&target.posted);
+        assert_eq!(state.vlapic.highest_pending(), Some(0x41));
+    }
+
+    #[test]
+    fn start_up_after_init_runs_real_mode_code_at_the_page() {
+        let guest = Guest::with_vcpus(2);
+        send(&guest, INIT);
+        assert!(!second(&guest).is_up());
+        send(&guest, STARTUP | 0x9a);
+        assert!(second(&guest).is_up());
+        let state = X86Vcpu::of(second(&guest)).state.lock();
+        let code = state.hw.segment(SegmentName::Cs);
+        assert_eq!(
+            (code.base, code.selector, state.hw.rip()),
+            (0x9_a000, 0x9a00, 0)
+        );
+        assert_eq!(state.hw.cr(0) & 1, 0);
+    }
+
+    #[test]
+    fn start_up_without_init_is_ignored() {
+        let guest = Guest::with_vcpus(2);
+        send(&guest, STARTUP | 0x9a);
+        assert!(!second(&guest).is_up());
+    }
+
+    #[test]
+    fn a_lost_upcall_is_repeated_when_the_apic_is_enabled() {
+        let guest = Guest::new();
+        guest.vcpu.upcall_vector.store(0xf3, SeqCst);
+        let info = guest.vcpu.info().expect("every domain starts with one");
+        guest.hv.memory.write(info, &[1]);
+        write(&guest, SPURIOUS, 0x1ff);
+        let pending = guest.with(|running| running.state.vlapic.highest_pending());
+        assert_eq!(pending, Some(0xf3));
+    }
+}

@@ -5,7 +5,7 @@ use xen_abi::errno::Errno;
 use xen_abi::hvm::save::{HvmHwCpu, XEN_X86_FPU_INITIALISED};
 
 use super::registers::{DescriptorTable, PendingEvent, VcpuRegisters};
-use crate::cpuid::{CpuPolicy, is_cr0_valid};
+use crate::cpuid::CpuPolicy;
 
 const EVENT_ERROR_VALID: u32 = 1 << 11;
 const EVENT_VALID: u32 = 1 << 31;
@@ -206,9 +206,7 @@ fn check(record: &HvmHwCpu, policy: &CpuPolicy) -> Result<(), Errno> {
     let address_bits = policy.physical_address_bits();
     let is_word = |value: u64| u32::try_from(value).is_ok();
     let valid = record.pad0 == 0
-        && is_cr0_valid(record.cr0)
-        && record.cr4 & !policy.cr4_bits() == 0
-        && policy.is_efer_valid(record.msr_efer, record.cr0)
+        && policy.is_state_valid(record.cr0, record.cr4, record.msr_efer)
         && is_word(record.dr6)
         && is_word(record.dr7)
         && record.cr3.checked_shr(address_bits).unwrap_or(0) == 0
@@ -228,7 +226,7 @@ mod tests {
             *value = 0x1000 + index as u64;
         }
         registers.cr0 = 0x8005_0033;
-        registers.cr3 = 0x1234_5000;
+        (registers.cr3, registers.cr4) = (0x1234_5000, 0x20);
         registers.efer = 0xd01;
         registers.cs.attributes = SegmentAttributes(0xa9b);
         registers.gs.base = 0xffff_8880_0000_0000;

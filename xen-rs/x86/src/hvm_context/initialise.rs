@@ -10,7 +10,7 @@ use xen_abi::hvm::hvm_vcpu::{
 use zerocopy::FromBytes;
 
 use super::registers::VcpuRegisters;
-use crate::cpuid::{CpuPolicy, is_cr0_valid};
+use crate::cpuid::CpuPolicy;
 
 const CR0_ET: u64 = 1 << 4;
 const CR0_PG: u64 = 1 << 31;
@@ -58,10 +58,7 @@ impl VcpuRegisters {
         if registers.efer & EFER_LME != 0 && registers.cr0 & CR0_PG != 0 {
             registers.efer |= EFER_LMA;
         }
-        let valid = is_cr0_valid(registers.cr0)
-            && registers.cr4 & !policy.cr4_bits() == 0
-            && policy.is_efer_valid(registers.efer, registers.cr0);
-        if valid {
+        if policy.is_state_valid(registers.cr0, registers.cr4, registers.efer) {
             Ok(registers)
         } else {
             Err(Errno::EINVAL)

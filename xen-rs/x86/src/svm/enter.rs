@@ -64,6 +64,21 @@ pub fn has_decode_assists() -> bool {
     cpuid(0x8000_000a, 0).edx & 1 << 7 != 0
 }
 
+/// What of AMD-V is used and present (AMD APM volume 3, "CPUID Fn8000_000A_EDX"), for the log.
+pub fn describe() {
+    let features = cpuid(0x8000_000a, 0).edx;
+    let names = [
+        (1, "nested paging"),
+        (1 << 3, "Next-RIP saving"),
+        (1 << 7, "decode assists"),
+    ];
+    for (bit, name) in names {
+        let is_there = if features & bit != 0 { "yes" } else { "no" };
+        xen_core::info!("AMD-V: {name}: {is_there}");
+    }
+    xen_core::info!("AMD-V: {} address space identifiers", asid_count());
+}
+
 /// Switches SVM on for this CPU. `host_save` is a frame that is the CPU's own from now on.
 pub fn enable(host_save: Maddr) {
     wrmsr(IA32_EFER, rdmsr(IA32_EFER) | EFER_SVME);

@@ -201,8 +201,10 @@ pub mod intercept {
     pub const IRET: u32 = 1 << 20;
     /// Word 0: a virtual interrupt could be taken.
     pub const VINTR: u32 = 1 << 4;
-    /// Word 1: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, ICEBP off, WBINVD, MONITOR, MWAIT, XSETBV.
-    pub const SVM: u32 = 0x7f | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13;
+    /// Word 1: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, ICEBP off, WBINVD, MONITOR, MWAIT, XSETBV, RDPRU.
+    pub const SVM: u32 = 0x7f | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14;
+    /// Word 0: RDTSC.
+    pub const RDTSC: u32 = 1 << 14;
     /// Word 1: RDTSCP.
     pub const RDTSCP: u32 = 1 << 7;
 }
@@ -231,6 +233,8 @@ pub mod exit {
     pub const VINTR: u64 = 0x64;
     /// Write of CR0 that changes more than TS and MP.
     pub const CR0_SELECTIVE_WRITE: u64 = 0x65;
+    /// RDTSC.
+    pub const RDTSC: u64 = 0x6e;
     /// RDPMC.
     pub const RDPMC: u64 = 0x6f;
     /// CPUID.
@@ -269,6 +273,8 @@ pub mod exit {
     pub const MWAIT_ARMED: u64 = 0x8c;
     /// XSETBV.
     pub const XSETBV: u64 = 0x8d;
+    /// RDPRU, which reads frequencies and is not offered.
+    pub const RDPRU: u64 = 0x8e;
     /// Nested page fault.
     pub const NPF: u64 = 0x400;
     /// The control block is not valid.

@@ -63,6 +63,8 @@ pub enum Exit {
     Shutdown,
     /// XSETBV.
     Xsetbv,
+    /// RDTSC.
+    Rdtsc,
     /// RDTSCP.
     Rdtscp,
     /// RDPMC.
@@ -191,4 +193,6 @@ pub trait Backend {
     fn flush_all_address_spaces(&mut self);
     /// Runs the guest until its next exit. This CPU is set up for it, `host` is where its own state is, and the guest's FPU is loaded.
     fn enter(&mut self, registers: &mut Registers, host: Maddr);
+    /// Makes RDTSC and RDTSCP exit, or not, as the domain's counter needs it.
+    fn intercept_counter(&mut self, machine: &X86Domain);
 }

@@ -159,10 +159,7 @@ impl Adapter<'_, '_> {
 
 /// Reads RAM, or a device in pieces of at most eight bytes.
 fn read_physical(running: &mut Running<'_>, gpa: Gpa, bytes: &mut [u8]) {
-    let memory = running
-        .hv
-        .lookup(running.domain, gpa.gfn())
-        .is_some_and(|m| m.kind.is_memory());
+    let memory = running.hv.is_memory(running.domain, gpa.gfn());
     if memory && running.hv.read_guest(running.domain, gpa, bytes).is_ok() {
         return;
     }
@@ -179,10 +176,7 @@ fn read_physical(running: &mut Running<'_>, gpa: Gpa, bytes: &mut [u8]) {
 }
 
 fn write_physical(running: &mut Running<'_>, gpa: Gpa, bytes: &[u8]) {
-    let memory = running
-        .hv
-        .lookup(running.domain, gpa.gfn())
-        .is_some_and(|m| m.kind.is_memory());
+    let memory = running.hv.is_memory(running.domain, gpa.gfn());
     if memory {
         // A page that went away or became read-only meanwhile swallows the write.
         let _ = running.hv.write_guest(running.domain, gpa, bytes);

@@ -6,7 +6,7 @@ use xen_core::console::print;
 use super::backend::{Backend, Exit};
 use super::entry::{Next, Running};
 use super::{control, emulation, hypercall, mmio, msr, port};
-use crate::cpu::instructions::{rdtsc, wbinvd};
+use crate::cpu::instructions::wbinvd;
 use crate::cpuid::Dynamic;
 use crate::domain::X86Domain;
 
@@ -46,6 +46,7 @@ pub fn handle(running: &mut Running<'_>) -> Next {
             let which = running.cache_flush_meant(which);
             running.with_length(which, Running::cache_flush)
         }
+        Exit::Rdtsc => running.with_length(Expected::Rdtsc, Running::rdtsc),
         Exit::Rdtscp => running.with_length(Expected::Rdtscp, Running::rdtscp),
         Exit::Rdpmc => running.fault(GENERAL_PROTECTION, Some(0)),
         Exit::Undefined => running.fault(UNDEFINED, None),
@@ -157,10 +158,10 @@ impl Running<'_> {
         Next::Resume
     }
 
-    /// Hands #DB and #AC on; each round passes the safe point of the run loop. A machine check is fatal: nothing is known of its extent.
+    /// Hands #DB and #AC on; each round passes the safe point of the run loop. A machine check is the hypervisor's.
     fn exception(&mut self, vector: u8) -> Next {
         match vector {
-            MACHINE_CHECK => panic!("machine check while a guest ran"),
+            MACHINE_CHECK => crate::cpu::machine_check::handle(None),
             ALIGNMENT_CHECK => self.state.inject_exception(vector, Some(0)),
             _ => self.state.inject_exception(vector, None),
         }
@@ -256,12 +257,23 @@ impl Running<'_> {
         Done::Skip(Next::Resume)
     }
 
-    fn rdtscp(&mut self) -> Done {
-        let tsc = rdtsc().wrapping_add(self.state.hw.tsc_offset());
-        let aux = self.state.extended.tsc_aux;
+    /// The vCPU's time-stamp counter.
+    #[must_use]
+    pub fn guest_tsc(&self) -> u64 {
+        let offset = self.state.hw.tsc_offset();
+        X86Domain::of(self.domain).tsc_count().wrapping_add(offset)
+    }
+
+    fn rdtsc(&mut self) -> Done {
+        let tsc = self.guest_tsc();
         let registers = &mut self.state.registers.0;
-        (registers[0], registers[2], registers[1]) = (tsc & 0xffff_ffff, tsc >> 32, aux);
+        (registers[0], registers[2]) = (tsc & 0xffff_ffff, tsc >> 32);
         Done::Skip(Next::Resume)
+    }
+
+    fn rdtscp(&mut self) -> Done {
+        self.state.registers.0[1] = self.state.extended.tsc_aux;
+        self.rdtsc()
     }
 }
 

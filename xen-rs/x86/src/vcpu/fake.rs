@@ -31,6 +31,8 @@ pub struct FakeProcessor {
     pub iret: bool,
     /// Events that entries delivered.
     pub delivered: Vec<Event>,
+    /// RDTSC was to exit.
+    pub counter_exits: bool,
     /// Address space identifier.
     pub address_space: u32,
     /// What [`Backend::lost_guest_state`] says.
@@ -66,6 +68,7 @@ impl Backend for FakeProcessor {
             window: false,
             iret: false,
             delivered: Vec::new(),
+            counter_exits: false,
             address_space: 0,
             lost: false,
             lstar: 0,
@@ -247,6 +250,10 @@ impl Backend for FakeProcessor {
 
     fn set_tsc_offset(&mut self, offset: u64) {
         self.tsc_offset = offset;
+    }
+
+    fn intercept_counter(&mut self, machine: &X86Domain) {
+        self.counter_exits = machine.tsc.lock().is_emulated;
     }
 
     fn nested_root(&self) -> u64 {

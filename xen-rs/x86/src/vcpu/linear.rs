@@ -49,6 +49,7 @@ pub enum Unreachable {
 
 /// A vCPU's linear address space. As [`LinearMemory`] it is that of the vCPU's kernel, which makes a hypercall.
 pub struct LinearSpace<'a> {
+    hv: &'a Hypervisor,
     ram: &'static Ram,
     domain: &'a Domain,
     paging: PagingState,
@@ -59,8 +60,9 @@ impl<'a> LinearSpace<'a> {
     /// The present address space of the vCPU of `domain` whose state this is.
     #[must_use]
     #[inline]
-    pub fn new(hv: &Hypervisor, domain: &'a Domain, state: &'a mut State) -> Self {
+    pub fn new(hv: &'a Hypervisor, domain: &'a Domain, state: &'a mut State) -> Self {
         Self {
+            hv,
             ram: ram(hv),
             domain,
             paging: state.hw.paging_state(),
@@ -132,7 +134,7 @@ impl<'a> LinearSpace<'a> {
         })
     }
 
-    /// Does `work` on the memory behind `linear` while the p2m holds still.
+    /// Does `work` on the memory behind `linear` while the p2m holds still. RAM without a frame gets one first.
     #[inline]
     fn with_memory(
         &mut self,
@@ -145,7 +147,28 @@ impl<'a> LinearSpace<'a> {
             .translations
             .find(&map, self.ram, self.paging, linear, access)
             .map_err(Unreachable::Fault)?;
-        work(place.memory.ok_or(Unreachable::NoMemory)?)
+        if let Some(memory) = place.memory {
+            return work(memory);
+        }
+        drop(map);
+        self.populated(place.gpa, work)
+    }
+
+    /// What the translation cache does not know: RAM that is populated on demand.
+    #[cold]
+    fn populated(
+        &self,
+        at: Gpa,
+        work: impl FnOnce(Memory) -> Result<(), Unreachable>,
+    ) -> Result<(), Unreachable> {
+        let mut done = Err(Unreachable::NoMemory);
+        let reached = self.hv.with_page(self.domain, at.gfn(), |found| {
+            let memory = found.and_then(|found| Memory::at(found, at));
+            done = work(memory.ok_or(Errno::EFAULT)?);
+            Ok(())
+        });
+        // Without a frame it is as if there were no memory.
+        reached.map_or(Err(Unreachable::NoMemory), |()| done)
     }
 }
 

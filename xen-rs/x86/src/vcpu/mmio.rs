@@ -1,7 +1,8 @@
 //! Guest-physical accesses without a mapping: emulated devices, and machine devices that are mapped for dom0 when it touches them.
 
+use xen_core::hypervisor::Shortage;
 use xen_core::ids::{Gfn, Gpa, Mfn};
-use xen_core::p2m::{P2mEntry, PageType};
+use xen_core::p2m::{Behind, P2mEntry, PageType};
 
 use super::emulation;
 use super::entry::{Next, Running};
@@ -13,11 +14,12 @@ const GENERAL_PROTECTION: u8 = 13;
 /// Handles a nested page fault.
 pub fn nested_fault(running: &mut Running<'_>, gpa: u64, write: bool, fetch: bool) -> Next {
     let at = Gpa(gpa);
-    match running.hv.lookup(running.domain, at.gfn()) {
-        Some(found) if write && !found.kind.is_writable() => {
+    match running.hv.find(running.domain, at.gfn()) {
+        Behind::OnDemand(_) => populate(running, at.gfn()),
+        Behind::Page(found) if write && !found.kind.is_writable() => {
             running.fault(GENERAL_PROTECTION, Some(0))
         }
-        Some(found)
+        Behind::Page(found)
             if fetch
                 && matches!(
                     found.kind,
@@ -27,11 +29,23 @@ pub fn nested_fault(running: &mut Running<'_>, gpa: u64, write: bool, fetch: boo
             running.fault(GENERAL_PROTECTION, Some(0))
         }
         // Mapped meanwhile.
-        Some(_) => Next::Resume,
-        None if is_local_apic(running, at) => emulation::emulate(running),
-        None if map_device(running, at.gfn()) => Next::Resume,
-        None if fetch => running.crash("it executes where nothing is"),
-        None => emulation::emulate(running),
+        Behind::Page(_) => Next::Resume,
+        Behind::Nothing if is_local_apic(running, at) => emulation::emulate(running),
+        Behind::Nothing if map_device(running, at.gfn()) => Next::Resume,
+        Behind::Nothing if fetch => running.crash("it executes where nothing is"),
+        Behind::Nothing => emulation::emulate(running),
+    }
+}
+
+/// The guest touched RAM that has no frame yet. Where none was found so far, the guest repeats its access and the search goes on.
+fn populate(running: &mut Running<'_>, page: Gfn) -> Next {
+    match running.hv.populate(running.domain, page) {
+        Ok(()) | Err(Shortage::SearchGoesOn) => Next::Resume,
+        Err(Shortage::OutOfMemory) => running.crash("no memory left to populate on demand"),
+        Err(Shortage::OutOfTables) => {
+            running.crash("no nested page table left to populate memory on demand")
+        }
+        Err(Shortage::Dying) => Next::Reschedule,
     }
 }
 

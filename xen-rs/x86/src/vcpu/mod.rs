@@ -19,7 +19,7 @@ pub mod msr;
 pub mod port;
 pub mod svm_backend;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod translation;
@@ -31,7 +31,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use xen_abi::errno::Errno;
 use xen_core::domain::Domain;
-use xen_core::hal::VcpuArch;
+use xen_core::hal::{Clock, VcpuArch};
 use xen_core::ids::{CpuId, Gpa, VcpuId};
 use xen_core::lock::{Lock, Rank};
 
@@ -92,6 +92,8 @@ pub struct X86Vcpu {
     timer_deadline_ns: AtomicU64,
     timer_due: AtomicBool,
     deliverable: AtomicBool,
+    /// What is added to the domain's TSC, for whoever publishes the time.
+    tsc_offset: AtomicU64,
     /// Given a state to run from. Not part of [`State`], whose lock is held while the vCPU runs.
     pub initialised: AtomicBool,
     domain: Weak<Domain>,
@@ -133,6 +135,7 @@ impl X86Vcpu {
             timer_deadline_ns: AtomicU64::new(u64::MAX),
             timer_due: AtomicBool::new(false),
             deliverable: AtomicBool::new(false),
+            tsc_offset: AtomicU64::new(0),
             initialised: AtomicBool::new(false),
             domain: Arc::downgrade(domain),
             id,
@@ -153,6 +156,11 @@ impl X86Vcpu {
         self.timer_deadline_ns
             .store(state.vlapic.next_deadline().unwrap_or(u64::MAX), SeqCst);
         self.destination.publish(state.vlapic.destination());
+    }
+
+    /// Publishes what the vCPU adds to its domain's TSC.
+    pub fn publish_tsc_offset(&self, offset: u64) {
+        self.tsc_offset.store(offset, SeqCst);
     }
 
     /// Takes notice of an expired timer; `true` once.
@@ -193,6 +201,11 @@ impl VcpuArch for X86Vcpu {
 
     fn timer_expired(&self, _now_ns: u64) {
         self.timer_due.store(true, SeqCst);
+    }
+
+    fn clock(&self, domain: &Domain, host: Clock) -> Clock {
+        let tsc = *X86Domain::of(domain).tsc.lock();
+        tsc.clock(host, self.tsc_offset.load(SeqCst))
     }
 
     fn initialise(&self, context: &[u8]) -> Result<(), Errno> {

@@ -8,22 +8,19 @@ use xen_core::ids::Gfn;
 use super::backend::Backend;
 use super::entry::{Next, Running};
 use super::exit::Done;
-use crate::cpu::instructions::{rdmsr_safe, rdtsc, wrmsr_safe};
+use crate::cpu::instructions::{rdmsr_safe, wrmsr_safe};
 use crate::cpuid::{CpuPolicy, Feature};
 use crate::domain::X86Domain;
 use crate::domain::routing::apply_apic_effects;
 use crate::msr_policy::{MsrContext, MsrRead, MsrWrite};
-use crate::time;
 
 const GENERAL_PROTECTION: Done = Done::Fault(13, Some(0));
 const APIC_BASE: u32 = 0x1b;
 const TSC_DEADLINE: u32 = 0x6e0;
 const EFER: u32 = 0xc000_0080;
-const EFER_SCE: u64 = 1;
 const EFER_LME: u64 = 1 << 8;
 const EFER_LMA: u64 = 1 << 10;
 const EFER_NXE: u64 = 1 << 11;
-const EFER_FFXSR: u64 = 1 << 14;
 const CR0_PG: u64 = 1 << 31;
 
 fn result(running: &mut Running<'_>, value: u64) -> Done {
@@ -96,7 +93,7 @@ fn read(running: &mut Running<'_>, msr: u32) -> Option<u64> {
         MsrRead::Value(value) => Some(value),
         MsrRead::Host { keep, set } => rdmsr_safe(msr).map(|value| value & keep | set),
         MsrRead::ZeroIfHostHas => rdmsr_safe(msr).map(|_| 0),
-        MsrRead::Tsc => Some(rdtsc().wrapping_add(running.state.hw.tsc_offset())),
+        MsrRead::Tsc => Some(running.guest_tsc()),
         MsrRead::Fault => None,
     }
 }
@@ -118,13 +115,13 @@ fn write(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
             apply_apic_effects(running, effects);
         }
         TSC_DEADLINE => {
-            let guest_tsc = rdtsc().wrapping_add(running.state.hw.tsc_offset());
-            let effects = running.state.vlapic.write_tsc_deadline(
-                value,
-                guest_tsc,
-                now_ns,
-                time::ns_of_ticks,
-            );
+            let guest_tsc = running.guest_tsc();
+            let tsc = *X86Domain::of(running.domain).tsc.lock();
+            let effects =
+                running
+                    .state
+                    .vlapic
+                    .write_tsc_deadline(value, guest_tsc, now_ns, |ticks| tsc.ns_of_ticks(ticks));
             apply_apic_effects(running, effects);
         }
         EFER => return write_efer(running, value),
@@ -146,11 +143,11 @@ fn write_model(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
             rdmsr_safe(msr)?;
         }
         MsrWrite::SetTsc(tsc) => {
-            let new = tsc.wrapping_sub(rdtsc());
-            running.state.hw.set_tsc_offset(new);
+            let new = tsc.wrapping_sub(X86Domain::of(running.domain).tsc_count());
+            move_tsc(running, new);
             running.state.msrs.tsc_moved(new.wrapping_sub(offset));
         }
-        MsrWrite::MoveTsc(by) => running.state.hw.set_tsc_offset(offset.wrapping_add(by)),
+        MsrWrite::MoveTsc(by) => move_tsc(running, offset.wrapping_add(by)),
         MsrWrite::Pat(pat) => running.state.hw.set_pat(pat),
         MsrWrite::TscAux(aux) => running.state.extended.set_tsc_aux(u64::from(aux)),
         MsrWrite::StoreBypass { disabled } => {
@@ -164,18 +161,16 @@ fn write_model(running: &mut Running<'_>, msr: u32, value: u64) -> Option<()> {
     Some(())
 }
 
+/// The vCPU's counter jumps, its system time does not.
+fn move_tsc(running: &mut Running<'_>, offset: u64) {
+    running.state.hw.set_tsc_offset(offset);
+    running.arch.publish_tsc_offset(offset);
+    running.hv.publish_time(running.domain, running.vcpu);
+}
+
 /// Writable bits follow the policy; LMA follows LME and paging.
 fn write_efer(running: &mut Running<'_>, value: u64) -> Option<()> {
-    let policy = X86Domain::of(running.domain).policy.read();
-    let mut allowed = EFER_SCE;
-    for (feature, bits) in [
-        (Feature::LM, EFER_LME | EFER_LMA),
-        (Feature::NX, EFER_NXE),
-        (Feature::FFXSR, EFER_FFXSR),
-    ] {
-        allowed |= if policy.has(feature) { bits } else { 0 };
-    }
-    drop(policy);
+    let allowed = X86Domain::of(running.domain).policy.read().efer_bits();
     let hw = &mut running.state.hw;
     let old = hw.efer();
     let paging = hw.cr(0) & CR0_PG != 0;

@@ -62,9 +62,10 @@ impl Backend for Svm {
         vmcb.msrpm_base = machine.msr_map_address();
         vmcb.nested_cr3 = domain.p2m.read().root().maddr().0;
         vmcb.nested_control = NESTED_PAGING;
+        let [counter0, counter1] = machine.counter_intercepts();
         vmcb.intercepts = [
-            intercept::BASIC | intercept::CR0_SELECTIVE_WRITE,
-            intercept::SVM | machine.extra_intercepts(),
+            intercept::BASIC | intercept::CR0_SELECTIVE_WRITE | counter0,
+            intercept::SVM | counter1,
             0,
         ];
         vmcb.intercept_cr = intercept::CR4_WRITE;
@@ -436,14 +437,16 @@ impl Backend for Svm {
             },
             exit::SHUTDOWN => Exit::Shutdown,
             exit::XSETBV => Exit::Xsetbv,
+            exit::RDTSC => Exit::Rdtsc,
             exit::RDTSCP => Exit::Rdtscp,
             exit::RDPMC => Exit::Rdpmc,
             exit::IRET => Exit::Iret,
             exit::PAUSE => Exit::Pause,
             exit::INIT => Exit::Init,
-            exit::INVLPGA | exit::VMRUN..=exit::SKINIT | exit::MONITOR..=exit::MWAIT_ARMED => {
-                Exit::Undefined
-            }
+            exit::INVLPGA
+            | exit::RDPRU
+            | exit::VMRUN..=exit::SKINIT
+            | exit::MONITOR..=exit::MWAIT_ARMED => Exit::Undefined,
             exit::DEBUG => Exit::Exception(1),
             exit::ALIGNMENT_CHECK => Exit::Exception(17),
             exit::MACHINE_CHECK => Exit::Exception(18),
@@ -491,6 +494,17 @@ impl Backend for Svm {
         // SAFETY: the block was built by `new` over live tables and maps; this CPU's host state was saved when SVM was switched on.
         unsafe { enter::run(&mut self.vmcb, registers, host) };
         self.vmcb.tlb_control = 0;
+    }
+
+    fn intercept_counter(&mut self, machine: &X86Domain) {
+        const COUNTER: [u32; 2] = [intercept::RDTSC, intercept::RDTSCP];
+        for (word, (own, wanted)) in COUNTER
+            .into_iter()
+            .zip(machine.counter_intercepts())
+            .enumerate()
+        {
+            self.vmcb.intercepts[word] = self.vmcb.intercepts[word] & !own | wanted;
+        }
     }
 }
 

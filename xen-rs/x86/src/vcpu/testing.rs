@@ -1,4 +1,4 @@
-//! A guest with one vCPU on a [`super::fake`] processor, under a hypervisor on a fake machine.
+//! A guest whose vCPUs have [`super::fake`] processors, under a hypervisor on a fake machine.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -62,16 +62,21 @@ pub struct Guest {
     pub machine: &'static FakeMachine,
     /// The domain.
     pub domain: Arc<Domain>,
-    /// Its only vCPU.
+    /// Its first vCPU, which runs.
     pub vcpu: Arc<Vcpu>,
 }
 
 impl Guest {
     /// In protected mode without paging at [`CODE`], as a PVH kernel starts, and running on CPU 0.
     pub fn new() -> Self {
+        Self::with_vcpus(1)
+    }
+
+    /// The same with more vCPUs, which are down.
+    pub fn with_vcpus(vcpus: u32) -> Self {
         let (hv, _, machine) = hypervisor_over(&TestArch, "");
         let config = DomainConfig {
-            max_vcpus: 1,
+            max_vcpus: vcpus,
             max_evtchn_port: 1023,
             max_grant_frames: 4,
             max_maptrack_frames: 8,

@@ -1,6 +1,7 @@
 //! Exits and event delivery on a fake processor.
 
 use xen_abi::sched::{SHUTDOWN_CRASH, SHUTDOWN_REBOOT};
+use xen_core::ids::Maddr;
 use xen_core::sched::Schedulable;
 
 use super::backend::{Backend, Event, Exit};
@@ -65,6 +66,33 @@ fn shutdown_code(guest: &Guest) -> u32 {
         .shutdown_code
         .load(core::sync::atomic::Ordering::SeqCst)
         .into()
+}
+
+#[test]
+fn an_emulated_tsc_is_written_and_read_and_the_clock_follows() {
+    const TSC: u64 = 0x10;
+    const TIME_STAMP: u64 = 32 + 8;
+    let guest = Guest::new();
+    let domain = &guest.domain;
+    domain
+        .arch
+        .set_tsc_info(domain, 1, 0, 1_000_000, 0)
+        .unwrap();
+    assert!(guest.with(|r| r.state.hw.counter_exits));
+    guest.set(&[(RCX, TSC), (RAX, 7), (RDX, 0x100)]);
+    assert_eq!(guest.instruction(Exit::WriteMsr, 2), Next::Resume);
+    guest.set(&[(RAX, u64::MAX), (RDX, u64::MAX)]);
+    assert_eq!(guest.instruction(Exit::Rdtsc, 2), Next::Resume);
+    let read = guest.register(RDX) << 32 | guest.register(RAX);
+    assert!(
+        (0x100_0000_0007..0x101_0000_0000).contains(&read),
+        "{read:#x}"
+    );
+    let info = guest.vcpu.info().unwrap();
+    let stamp = guest.hv.memory.load_u64(Maddr(info.0 + TIME_STAMP));
+    assert!((read - (1 << 32)..=read).contains(&stamp), "{stamp:#x}");
+    domain.arch.set_tsc_info(domain, 2, 0, 0, 0).unwrap();
+    assert!(!guest.with(|r| r.state.hw.counter_exits));
 }
 
 #[test]

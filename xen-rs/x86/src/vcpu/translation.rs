@@ -9,7 +9,7 @@
 
 use xen_core::hal::MachineMemory;
 use xen_core::ids::{Gfn, Gpa, Maddr, Mfn, PAGE_SIZE};
-use xen_core::p2m::{Mapping, P2m};
+use xen_core::p2m::{Behind, Mapping, P2m};
 
 use crate::guest_paging::{AccessKind, PageFault, PagingState, Tables};
 
@@ -49,14 +49,6 @@ struct Question {
 struct Word {
     at: Maddr,
     value: u64,
-    is_wide: bool,
-}
-
-impl Word {
-    #[inline]
-    fn is_unchanged<M: MachineMemory + ?Sized>(&self, memory: &M) -> bool {
-        load(memory, self.at, self.is_wide) == self.value
-    }
 }
 
 #[inline]
@@ -74,7 +66,9 @@ struct Walk {
     question: Question,
     generation: u64,
     words: [Word; MAX_WORDS],
-    depth: usize,
+    depth: u8,
+    /// The words have 8 bytes, not 4.
+    is_wide: bool,
     /// Of the page.
     gpa: Gpa,
     /// `None` is no knowledge: what comes where nothing was leaves the generation as it is.
@@ -103,9 +97,9 @@ impl Walk {
         words: [Word {
             at: Maddr(0),
             value: 0,
-            is_wide: false,
         }; MAX_WORDS],
         depth: 0,
+        is_wide: false,
         gpa: Gpa(0),
         memory: None,
     };
@@ -119,9 +113,9 @@ impl Walk {
     ) -> bool {
         self.question == *question
             && self.generation == map.generation()
-            && self.words[..self.depth]
+            && self.words[..usize::from(self.depth)]
                 .iter()
-                .all(|word| word.is_unchanged(memory))
+                .all(|word| load(memory, word.at, self.is_wide) == word.value)
     }
 
     fn new<M: MachineMemory + ?Sized>(
@@ -135,6 +129,7 @@ impl Walk {
             nearest: None,
             words: Self::EMPTY.words,
             depth: 0,
+            is_wide: false,
         };
         let gpa = question
             .paging
@@ -145,20 +140,25 @@ impl Walk {
             memory: reader.memory_at(gpa),
             words: reader.words,
             depth: reader.depth,
+            is_wide: reader.is_wide,
             gpa,
         })
     }
 }
 
-fn memory_at(map: &P2m, gpa: Gpa) -> Option<Memory> {
-    memory_in(map.lookup(gpa.gfn())?, gpa)
+impl Memory {
+    /// What was found behind a guest-physical address, if that is memory.
+    #[must_use]
+    pub fn at(found: Mapping, gpa: Gpa) -> Option<Self> {
+        found.kind.is_memory().then(|| Self {
+            at: Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
+            is_writable: found.kind.is_writable(),
+        })
+    }
 }
 
-fn memory_in(found: Mapping, gpa: Gpa) -> Option<Memory> {
-    found.kind.is_memory().then(|| Memory {
-        at: Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
-        is_writable: found.kind.is_writable(),
-    })
+fn memory_at(map: &P2m, gpa: Gpa) -> Option<Memory> {
+    Memory::at(map.lookup(gpa.gfn())?, gpa)
 }
 
 /// Reads table entries for one walk and notes them.
@@ -168,7 +168,8 @@ struct Reader<'a, M: ?Sized> {
     /// The latest look-up: tables often lie in one large page.
     nearest: Option<(Gfn, Mapping)>,
     words: [Word; MAX_WORDS],
-    depth: usize,
+    depth: u8,
+    is_wide: bool,
 }
 
 impl<M: ?Sized> Reader<'_, M> {
@@ -189,15 +190,22 @@ impl<M: ?Sized> Reader<'_, M> {
     }
 
     fn memory_at(&mut self, gpa: Gpa) -> Option<Memory> {
-        memory_in(self.lookup(gpa.gfn())?, gpa)
+        Memory::at(self.lookup(gpa.gfn())?, gpa)
     }
 }
 
 impl<M: MachineMemory + ?Sized> Tables for Reader<'_, M> {
     fn read(&mut self, at: Gpa, size: u8) -> Option<u64> {
-        let (at, is_wide) = (self.memory_at(at)?.at, size == 8);
-        let value = load(self.memory, at, is_wide);
-        *self.words.get_mut(self.depth)? = Word { at, value, is_wide };
+        let Some(memory) = self.memory_at(at) else {
+            // A table that nobody has written yet holds no entry; a walk that ends there is not remembered.
+            return matches!(self.map.find(at.gfn()), Behind::OnDemand(_)).then_some(0);
+        };
+        self.is_wide = size == 8;
+        let value = load(self.memory, memory.at, self.is_wide);
+        *self.words.get_mut(usize::from(self.depth))? = Word {
+            at: memory.at,
+            value,
+        };
         self.depth += 1;
         Some(value)
     }
