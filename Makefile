@@ -1,6 +1,7 @@
 # make image     the hypervisor: target/xen-rs (for GRUB's multiboot2) and target/xen-rs.gz
 # make run       boots Debian's dom0 and a guest on it in an emulator; with a terminal ends in a dom0 shell
 # make bench     instructions of single operations, beside Debian's Xen on the same emulated machine
+# make profile   where the instructions of one of these go, by function: OPERATION=null-hypercall
 # make test      every test; ends with `N passed, M failed`
 # make install   puts the hypervisor where Debian's GRUB configuration finds it [DESTDIR=]
 # make check     counts: unsafe code, file sizes, image size
@@ -15,7 +16,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := image
 # Where rustup puts cargo, for a machine on which `make deps` has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
-.PHONY: image guests bare-guests run bench test install check deps debian clean
+.PHONY: image guests bare-guests run bench profile test install check deps debian clean
 
 bare := x86_64-unknown-none
 cargo_target := $(or $(CARGO_TARGET_DIR),target)
@@ -49,6 +50,10 @@ run: debian $(if $(filter target/xen-rs,$(HYPERVISOR)),image)
 # XEN=FILE names another reference than Debian's hypervisor.
 bench: deps $(if $(filter target/xen-rs,$(HYPERVISOR)),image) guests
 	@tests/bench.sh $(HYPERVISOR)
+
+OPERATION ?= null-hypercall
+profile: deps $(if $(filter target/xen-rs,$(HYPERVISOR)),image) guests
+	@tests/profile.sh $(OPERATION) $(HYPERVISOR)
 
 test:
 	@tests/all.sh

@@ -1,24 +1,44 @@
-//! Runs QEMU with a time limit and passes its serial console to a judge, a log file and, on request, the terminal.
+//! Runs an emulator with a time limit and passes its serial console to a judge, a log file and, on request, the terminal; does to the machine
+//! what the scenario says.
 //!
-//! No KVM is used: QEMU's own emulation of AMD-V is the same on every machine. The process is ended by its own handle, and
+//! No KVM is used: an emulated processor is the same on every machine. The process is ended by its own handle, and
 //! `setpriv` has the kernel end it if the runner dies first.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use crate::expect::{Judge, Verdict};
+use crate::bochs;
+use crate::expect::{Action, Judge, Verdict};
+use crate::qemu;
 
-// -monitor: QEMU's MWAIT faults on hints. -rdtscp: its RDTSCP intercept reports the exit code of RDTSC.
-const CPU: &str = "EPYC,+svm,+npt,-monitor,-rdtscp";
 /// How long a machine may go on after the verdict: to power off, or to finish telling why it died.
 const GRACE: Duration = Duration::from_secs(5);
+/// Between two typed characters: a port has room for sixteen, and a machine may be slow.
+const TYPING: Duration = Duration::from_millis(20);
+
+/// What emulates the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Emulator {
+    /// QEMU, with AMD-V.
+    Qemu,
+    /// Bochs, with this processor model.
+    Bochs(String),
+}
 
 /// An emulated machine to run once.
 pub struct Machine {
+    /// What emulates it.
+    pub emulator: Emulator,
+    /// The scenario does something to it: its serial port and the emulator's monitor take input.
+    pub has_input: bool,
+    /// It must stop by itself so long after the last expectation.
+    pub must_stop: Option<Duration>,
+    /// A directory for files of the emulator.
+    pub work: PathBuf,
     /// The CD it boots from.
     pub cd: PathBuf,
     /// Number of processors.
@@ -33,11 +53,23 @@ pub struct Machine {
     pub is_interactive: bool,
 }
 
+/// A running emulator.
+pub struct Started {
+    /// Its process.
+    pub child: Child,
+    /// What comes out of the machine's serial port.
+    pub output: Box<dyn Read + Send>,
+    /// What goes into it, if the scenario types.
+    pub input: Option<Box<dyn Write>>,
+    /// Where the monitor listens, if there is one.
+    pub monitor: Option<PathBuf>,
+}
+
 /// Where the console goes besides the judge.
 pub struct Console<'a> {
     /// Everything read from the serial port.
     pub log: &'a Path,
-    /// What QEMU itself complained about.
+    /// What the emulator itself complained about.
     pub complaints: &'a Path,
     /// Copy to standard output.
     pub is_shown: bool,
@@ -54,57 +86,52 @@ pub fn run(
     let log = File::create(console.log).map_err(|error| named(console.log, error))?;
     let complaints =
         File::create(console.complaints).map_err(|error| named(console.complaints, error))?;
-    let mut child = command(machine)
-        .stderr(complaints)
-        .spawn()
-        .map_err(|error| format!("cannot start QEMU: {error}"))?;
-    let output = read_in_background(child.stdout.take().expect("piped"));
+    let started = match &machine.emulator {
+        Emulator::Qemu => qemu::start(machine, complaints)?,
+        Emulator::Bochs(model) => bochs::start(machine, model, complaints)?,
+    };
+    let mut child = started.child;
+    let output = read_in_background(started.output);
     let mut watch = Watch {
         judge,
         log,
         is_shown: console.is_shown,
         line: Vec::new(),
+        input: started.input,
+        monitor: started.monitor,
     };
-    let why = watch.until_done(&output, limit, machine.is_interactive);
+    let grace = if machine.is_interactive {
+        Duration::from_secs(u32::MAX.into())
+    } else {
+        machine.must_stop.unwrap_or(GRACE)
+    };
+    let end = watch.until_done(&output, limit, grace);
     stop(&mut child);
     watch.end_line();
-    Ok(watch.judge.close(&why))
+    let goes_on = machine.must_stop.is_some() && end != End::Stopped;
+    Ok(match watch.judge.close(&end.to_string()) {
+        Verdict::Passed if goes_on => Verdict::Failed("the machine goes on".into()),
+        verdict => verdict,
+    })
 }
 
-fn command(machine: &Machine) -> Command {
+/// A command that the kernel ends if the runner dies first.
+pub fn guarded(program: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-    let board = if machine.has_iommu {
-        "q35,kernel-irqchip=split"
-    } else {
-        "q35"
-    };
-    command.args(["-M", board, "-accel", "tcg,thread=multi", "-cpu", CPU]);
-    if machine.has_iommu {
-        command.args(["-device", "amd-iommu"]);
-    }
-    command.args([
-        "-smp",
-        &machine.cpus.to_string(),
-        "-m",
-        &machine.memory_mib.to_string(),
-    ]);
-    command.arg("-cdrom").arg(&machine.cd);
-    command.args(["-no-reboot", "-display", "none"]);
-    if machine.is_interactive {
-        command
-            .args(["-serial", "mon:stdio"])
-            .stdin(Stdio::inherit());
-    } else {
-        command
-            .args(["-serial", "stdio", "-monitor", "none"])
-            .stdin(Stdio::null());
-    }
-    command.args(&machine.qemu_args).stdout(Stdio::piped());
+    command.args(["--pdeathsig", "KILL", program]);
     command
 }
 
-fn read_in_background(mut serial: ChildStdout) -> Receiver<Vec<u8>> {
+/// Starts `command`.
+pub fn spawn(command: &mut Command, complaints: File) -> Result<Child, String> {
+    let program = command.get_args().nth(2).unwrap_or_default().to_owned();
+    command
+        .stderr(Stdio::from(complaints))
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", program.display()))
+}
+
+fn read_in_background(mut serial: Box<dyn Read + Send>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
@@ -125,42 +152,89 @@ fn stop(child: &mut Child) {
     }
 }
 
+/// Why nothing more was read.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Stopped,
+    Limit(Duration),
+    Trouble(String),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stopped => write!(out, "the machine stopped"),
+            Self::Limit(limit) => write!(out, "time limit of {} s", limit.as_secs()),
+            Self::Trouble(why) => write!(out, "{why}"),
+        }
+    }
+}
+
 struct Watch<'a> {
     judge: Judge<'a>,
     log: File,
     is_shown: bool,
     line: Vec<u8>,
+    input: Option<Box<dyn Write>>,
+    monitor: Option<PathBuf>,
 }
 
 impl Watch<'_> {
-    /// Reads until there is nothing more to learn; says why that is.
-    fn until_done(
-        &mut self,
-        output: &Receiver<Vec<u8>>,
-        limit: Duration,
-        is_interactive: bool,
-    ) -> String {
+    /// Reads until there is nothing more to learn, which is at most `grace` after the verdict; says why that is.
+    fn until_done(&mut self, output: &Receiver<Vec<u8>>, limit: Duration, grace: Duration) -> End {
         let mut deadline = Instant::now() + limit;
         let mut is_decided = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match output.recv_timeout(left) {
                 Ok(bytes) => self.take(&bytes),
-                Err(RecvTimeoutError::Timeout) => {
-                    return format!("time limit of {} s", limit.as_secs());
-                }
-                Err(RecvTimeoutError::Disconnected) => return "the machine stopped".into(),
+                Err(RecvTimeoutError::Timeout) => return End::Limit(limit),
+                Err(RecvTimeoutError::Disconnected) => return End::Stopped,
+            }
+            if let Err(why) = self.act() {
+                return End::Trouble(why);
             }
             if !is_decided && *self.judge.verdict() != Verdict::Open {
                 is_decided = true;
-                deadline = Instant::now()
-                    + if is_interactive {
-                        Duration::from_secs(u32::MAX.into())
-                    } else {
-                        GRACE
-                    };
+                deadline = Instant::now() + grace;
             }
         }
+    }
+
+    /// Does what is due.
+    fn act(&mut self) -> Result<(), String> {
+        for action in self.judge.due() {
+            match action {
+                Action::Send(bytes) => self.type_in(bytes)?,
+                Action::Monitor(command) => self.tell_monitor(command)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn type_in(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let input = self.input.as_mut().ok_or("nothing can be typed")?;
+        for byte in bytes {
+            input
+                .write_all(&[*byte])
+                .and_then(|()| input.flush())
+                .map_err(|error| format!("typing: {error}"))?;
+            std::thread::sleep(TYPING);
+        }
+        Ok(())
+    }
+
+    fn tell_monitor(&mut self, command: &str) -> Result<(), String> {
+        let path = self.monitor.as_ref().ok_or("there is no monitor")?;
+        std::os::unix::net::UnixStream::connect(path)
+            .and_then(|mut stream| {
+                stream.write_all(format!("{command}\n").as_bytes())?;
+                // It reads the command only as long as somebody listens.
+                stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+                while matches!(stream.read(&mut [0; 1024]), Ok(1..)) {}
+                Ok(())
+            })
+            .map_err(|error| format!("monitor: {error}"))
     }
 
     fn take(&mut self, bytes: &[u8]) {

@@ -93,11 +93,46 @@ impl std::fmt::Display for Expectation {
     }
 }
 
+/// Something the runner does to the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Types bytes on the serial console.
+    Send(Vec<u8>),
+    /// Gives the emulator's monitor a command.
+    Monitor(String),
+}
+
+impl Action {
+    /// Reads text to be typed: `^A` is Ctrl-a, `\n` the return key, `\\` and `\^` the characters themselves.
+    pub fn typed(text: &str) -> Result<Self, String> {
+        let mut bytes = Vec::new();
+        let mut rest = text.chars();
+        while let Some(first) = rest.next() {
+            let mut next = || {
+                rest.next()
+                    .ok_or_else(|| format!("{text:?} ends in the middle"))
+            };
+            let typed = match first {
+                '^' => char::from(next()?.to_ascii_uppercase() as u8 & 0x1f),
+                '\\' => match next()? {
+                    'n' => '\r',
+                    other => other,
+                },
+                other => other,
+            };
+            bytes.extend(typed.encode_utf8(&mut [0; 4]).bytes());
+        }
+        Ok(Self::Send(bytes))
+    }
+}
+
 /// Everything a scenario demands of the console.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demands {
     /// Met one after another, the last one ends the scenario.
     pub ordered: Vec<Expectation>,
+    /// What is done once so many of [`Self::ordered`] are met, in this order.
+    pub actions: Vec<(usize, Action)>,
     /// Texts that fail the scenario at once.
     pub forbidden: Vec<String>,
     /// Texts among the always forbidden that this scenario is about.
@@ -121,6 +156,7 @@ pub enum Verdict {
 pub struct Judge<'a> {
     demands: &'a Demands,
     met: usize,
+    done: usize,
     values: BTreeMap<&'a str, String>,
     failed_steps: Vec<String>,
     verdict: Verdict,
@@ -132,6 +168,7 @@ impl<'a> Judge<'a> {
         Self {
             demands,
             met: 0,
+            done: 0,
             values: BTreeMap::new(),
             failed_steps: Vec::new(),
             verdict: Verdict::Open,
@@ -170,6 +207,17 @@ impl<'a> Judge<'a> {
         if self.met == ordered.len() {
             self.verdict = self.last_word();
         }
+    }
+
+    /// What is to be done to the machine now; each action once.
+    pub fn due(&mut self) -> Vec<&'a Action> {
+        let due: Vec<_> = self.demands.actions[self.done..]
+            .iter()
+            .take_while(|(after, _)| *after <= self.met)
+            .map(|(_, action)| action)
+            .collect();
+        self.done += due.len();
+        due
     }
 
     /// The decision so far.

@@ -4,6 +4,7 @@
 //! tools, dom0's file system from the Debian packages that `tests/debian.sh` unpacked. Everything made goes below `target/`.
 //! The hypervisor file is a parameter, so the same scenarios judge real Xen.
 
+mod bochs;
 mod boot_cd;
 mod cpio;
 mod dom0_initramfs;
@@ -11,6 +12,7 @@ mod elf;
 mod emulator;
 mod expect;
 mod options;
+mod qemu;
 mod report;
 mod scenario;
 mod suite;

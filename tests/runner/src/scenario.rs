@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::expect::{Demands, Expectation, Pattern};
+use crate::emulator::Emulator;
+use crate::expect::{Action, Demands, Expectation, Pattern};
 
 const DIRECTORY: &str = "tests/scenarios";
 
@@ -51,7 +52,13 @@ pub struct Scenario {
     pub dom0_args: String,
     /// `qemu:` further arguments for the emulator.
     pub qemu_args: Vec<String>,
-    /// `expect:`, `line:`, `step:`, and `end:` for the last; `never:`, `allow:` and `same:`. See [`Demands`].
+    /// `emulator:`: `qemu`, or `bochs MODEL` with one of its processor models.
+    pub emulator: Emulator,
+    /// `stops:` seconds after the last expectation within which the machine must stop by itself.
+    pub stops_s: Option<u64>,
+    /// `image: gzip`: GRUB gets the hypervisor compressed.
+    pub is_compressed: bool,
+    /// `expect:`, `line:`, `step:`, and `end:` for the last; `send:`, `monitor:`, `never:`, `allow:` and `same:`. See [`Demands`].
     pub demands: Demands,
 }
 
@@ -133,6 +140,9 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
         hypervisor_args: String::new(),
         dom0_args: String::new(),
         qemu_args: Vec::new(),
+        emulator: Emulator::Qemu,
+        stops_s: None,
+        is_compressed: false,
         demands: Demands::default(),
     };
     let mut has_ended = false;
@@ -141,7 +151,8 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
             .split_once(':')
             .ok_or_else(|| format!("no key in {line:?}"))?;
         set_machine(&mut scenario, key, value.trim())?;
-        has_ended = key == "end" || (has_ended && !matches!(key, "expect" | "line" | "step"));
+        has_ended = key == "end"
+            || (has_ended && !matches!(key, "expect" | "line" | "step" | "send" | "monitor"));
     }
     if !has_ended {
         return Err("the last expectation must be an `end:`".into());
@@ -163,7 +174,8 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
 
 fn set_machine(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), String> {
     match key {
-        "about" | "expect" | "line" | "step" | "end" | "never" | "allow" | "same" => {}
+        "about" | "expect" | "line" | "step" | "end" | "never" | "allow" | "same" | "send"
+        | "monitor" => {}
         "kernel" => scenario.dom0 = kernel(value)?,
         "domu" => scenario.domu_kernels.push(value.into()),
         "cpus" => scenario.cpus = number(value)?,
@@ -172,6 +184,9 @@ fn set_machine(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), St
         "limit" => scenario.limit_s = number(value)?,
         "hypervisor" => scenario.hypervisor_args = value.into(),
         "dom0" => scenario.dom0_args = value.into(),
+        "emulator" => scenario.emulator = emulator(value)?,
+        "stops" => scenario.stops_s = Some(number(value)?),
+        "image" if value == "gzip" => scenario.is_compressed = true,
         "qemu" => scenario.qemu_args = value.split_whitespace().map(String::from).collect(),
         _ => return Err(format!("unknown key {key:?}")),
     }
@@ -187,6 +202,12 @@ fn set_demand(demands: &mut Demands, key: &str, value: &str) -> Result<(), Strin
             .ordered
             .push(Expectation::LineStart(Pattern::parse(value)?)),
         "step" => demands.ordered.push(Expectation::Step(value.into())),
+        "send" => demands
+            .actions
+            .push((demands.ordered.len(), Action::typed(value)?)),
+        "monitor" => demands
+            .actions
+            .push((demands.ordered.len(), Action::Monitor(value.into()))),
         "never" => demands.forbidden.push(value.into()),
         "allow" => demands.allowed.push(value.into()),
         "same" => {
@@ -198,6 +219,14 @@ fn set_demand(demands: &mut Demands, key: &str, value: &str) -> Result<(), Strin
         _ => {}
     }
     Ok(())
+}
+
+fn emulator(value: &str) -> Result<Emulator, String> {
+    match value.split_once(' ') {
+        None if value == "qemu" => Ok(Emulator::Qemu),
+        Some(("bochs", model)) => Ok(Emulator::Bochs(model.trim().into())),
+        _ => Err(format!("unknown emulator {value:?}")),
+    }
 }
 
 fn kernel(value: &str) -> Result<Dom0, String> {
@@ -232,6 +261,23 @@ mod tests {
             Expectation::Anywhere(Pattern::parse("cpus 3").unwrap())
         );
         assert_eq!(scenario.demands.equal, [("A".into(), "B".into())]);
+    }
+
+    #[test]
+    fn actions_wait_for_what_stands_before_them() {
+        let text = "expect: a\nsend: ^a^Ah\\n\\^\nmonitor: nmi\nend: b\n";
+        let scenario = parse("x", text, Overrides::default()).unwrap();
+        assert_eq!(
+            scenario.demands.actions,
+            [
+                (1, Action::Send(b"\x01\x01h\r^".to_vec())),
+                (1, Action::Monitor("nmi".into()))
+            ]
+        );
+        assert!(parse("x", "send: ^\nend: b", Overrides::default()).is_err());
+        assert!(parse("x", "end: b\nsend: x", Overrides::default()).is_err());
+        let bochs = parse("x", "emulator: bochs ryzen\nend: b", Overrides::default()).unwrap();
+        assert_eq!(bochs.emulator, Emulator::Bochs("ryzen".into()));
     }
 
     #[test]

@@ -74,6 +74,10 @@ fn run_one(
     let is_interactive = options.command == Command::Run && std::io::stdin().is_terminal();
     let cd = make_cd(options, &scenario, &work, is_interactive)?;
     let machine = Machine {
+        emulator: scenario.emulator.clone(),
+        has_input: !scenario.demands.actions.is_empty(),
+        must_stop: scenario.stops_s.map(Duration::from_secs),
+        work: work.clone(),
         cd,
         cpus: scenario.cpus,
         memory_mib: scenario.memory_mib,
@@ -164,7 +168,27 @@ fn make_cd(
             ]
         }
     };
+    if scenario.is_compressed {
+        let compressed = work.join("hypervisor.gz");
+        compress(&options.image, &compressed)?;
+        return boot_cd::make(work, &compressed, &args, &modules);
+    }
     boot_cd::make(work, &options.image, &args, &modules)
+}
+
+/// `gzip` of a file into another.
+fn compress(from: &Path, to: &Path) -> Result<(), String> {
+    let named = |error: std::io::Error| format!("gzip: {error}");
+    let output = fs::File::create(to).map_err(named)?;
+    let status = std::process::Command::new("gzip")
+        .arg("-9nc")
+        .arg(from)
+        .stdout(output)
+        .status();
+    match status.map_err(named)?.success() {
+        true => Ok(()),
+        false => Err("gzip failed".into()),
+    }
 }
 
 /// Debian's kernel after somebody has been at it.

@@ -8,6 +8,12 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use xen_abi::arch_x86::{ArchDomainconfig, XEN_X86_EMU_LAPIC};
+use xen_abi::domctl::{
+    Domctl, DomctlCreatedomain, DomctlMaxMem, XEN_DOMCTL_CDF_HAP, XEN_DOMCTL_CDF_HVM,
+    XEN_DOMCTL_CREATEDOMAIN, XEN_DOMCTL_DESTROYDOMAIN, XEN_DOMCTL_INTERFACE_VERSION,
+    XEN_DOMCTL_MAX_MEM,
+};
 use xen_abi::event_channel::{EVTCHNOP_BIND_IPI, EVTCHNOP_SEND, EvtchnBindIpi, EvtchnSend};
 use xen_abi::grant_table::{
     GNTCOPY_SOURCE_GREF, GNTMAP_HOST_MAP, GNTTABOP_COPY, GNTTABOP_MAP_GRANT_REF,
@@ -25,6 +31,8 @@ use xen_abi::vcpu::{VCPUOP_SET_SINGLESHOT_TIMER, VcpuSetSingleshotTimer};
 use xen_abi::version::XENVER_VERSION;
 use xen_abi::xen as abi;
 use xen_abi::xen::DOMID_SELF;
+
+use zerocopy::IntoBytes;
 
 use guests::{Start, boot, cpu, hypercall, memory, println, vectors};
 
@@ -76,6 +84,7 @@ fn main(start: Start) -> ! {
     timer(repeated);
     grants(&places, repeated);
     populations(&places);
+    domains();
     println!("BENCH-DONE");
     hypercall::shutdown(SHUTDOWN_POWEROFF)
 }
@@ -328,4 +337,74 @@ fn populations(places: &Places) {
         println!("BENCH decrease-{size} {}", least_less - nothing);
         println!("BENCH populate-{size} {}", least_more - nothing);
     }
+}
+
+/// Memory of the domain that is built and destroyed, in blocks of 2 MiB.
+const BLOCKS: usize = 8;
+
+fn domctl(cmd: u32, domain: u16, payload: &[u8]) -> Option<u16> {
+    let mut request = Domctl {
+        cmd,
+        interface_version: XEN_DOMCTL_INTERFACE_VERSION,
+        domain,
+        ..Domctl::default()
+    };
+    request.u[..payload.len()].copy_from_slice(payload);
+    let at = &raw mut request as u64;
+    let result = hypercall::raw(abi::HYPERVISOR_DOMCTL.into(), [at, 0, 0, 0, 0]);
+    (result == 0).then_some(request.domain)
+}
+
+/// A domain with memory and without vCPUs.
+fn build_domain() -> u16 {
+    let config = DomctlCreatedomain {
+        flags: XEN_DOMCTL_CDF_HVM | XEN_DOMCTL_CDF_HAP,
+        max_vcpus: 1,
+        max_evtchn_port: 1023,
+        max_grant_frames: 4,
+        max_maptrack_frames: 8,
+        grant_opts: 1,
+        arch: ArchDomainconfig {
+            emulation_flags: XEN_X86_EMU_LAPIC,
+            ..ArchDomainconfig::default()
+        },
+        ..DomctlCreatedomain::default()
+    };
+    let Some(domain) = domctl(XEN_DOMCTL_CREATEDOMAIN, 0, config.as_bytes()) else {
+        boot::fatal(format_args!("XEN_DOMCTL_createdomain failed"));
+    };
+    let limit = DomctlMaxMem {
+        max_memkb: (BLOCKS as u64 * LARGE) >> 10,
+    };
+    let is_set = domctl(XEN_DOMCTL_MAX_MEM, domain, limit.as_bytes()).is_some();
+    need("XEN_DOMCTL_max_mem", is_set);
+    let mut frames: [u64; BLOCKS] = core::array::from_fn(|block| (block as u64) << 9);
+    let mut request = MemoryReservation {
+        extent_start: frames.as_mut_ptr() as u64,
+        nr_extents: BLOCKS as u64,
+        extent_order: 9,
+        domid: domain,
+        ..MemoryReservation::default()
+    };
+    let number = abi::HYPERVISOR_MEMORY_OP;
+    let done = hypercall::with(number, XENMEM_POPULATE_PHYSMAP, &mut request);
+    need("XENMEM_populate_physmap", done == BLOCKS as i64);
+    domain
+}
+
+fn domains() {
+    let (mut least_build, mut least_destroy) = (u64::MAX, u64::MAX);
+    for _ in 0..REPETITIONS {
+        let begin = cpu::tsc();
+        let domain = build_domain();
+        let middle = cpu::tsc();
+        let is_gone = domctl(XEN_DOMCTL_DESTROYDOMAIN, domain, &[]).is_some();
+        let end = cpu::tsc();
+        need("XEN_DOMCTL_destroydomain", is_gone);
+        least_build = least_build.min(middle - begin);
+        least_destroy = least_destroy.min(end - middle);
+    }
+    let nothing = least_raw(|| {});
+    println!("BENCH build-domain-16m {}", least_build - nothing);
+    println!("BENCH destroy-domain-16m {}", least_destroy - nothing);
 }
