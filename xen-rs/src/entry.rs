@@ -8,6 +8,7 @@ use core::arch::global_asm;
 use core::panic::PanicInfo;
 use core::sync::atomic::AtomicU64;
 
+use xen_core::hal::Build;
 use xen_x86::boot::address_space::ImageLayout;
 use xen_x86::boot::smp::Trampoline;
 use xen_x86::start;
@@ -19,6 +20,8 @@ unsafe extern "C" {
     static text_end: u8;
     static rodata_end: u8;
     static image_end: u8;
+    static build_id: u8;
+    static build_id_end: u8;
     static ap_trampoline: u8;
     static ap_trampoline_end: u8;
     static ap_stack: AtomicU64;
@@ -30,6 +33,23 @@ fn image_layout() -> ImageLayout {
         text_end: &raw const text_end as u64,
         rodata_end: &raw const rodata_end as u64,
         end: &raw const image_end as u64,
+    }
+}
+
+/// What `build.rs` found out, and the linker's note.
+fn build() -> Build {
+    /// Lengths, kind and the name `GNU` before the digest (System V ABI, "Note Section").
+    const NOTE_HEADER: usize = 16;
+    let (from, to) = (&raw const build_id, &raw const build_id_end);
+    // SAFETY: the linker places the note, which is constant, between the two symbols.
+    let note = unsafe { core::slice::from_raw_parts(from, to as usize - from as usize) };
+    Build {
+        changeset: env!("XEN_RS_CHANGESET"),
+        compiler: env!("XEN_RS_COMPILER"),
+        by: env!("XEN_RS_BUILT_BY"),
+        domain: env!("XEN_RS_BUILT_ON"),
+        date: env!("XEN_RS_DATE"),
+        id: note.get(NOTE_HEADER..).unwrap_or_default(),
     }
 }
 
@@ -59,6 +79,7 @@ extern "C" fn image_start_of_day(magic: u32, info: u32) -> ! {
         image: image_layout(),
         trampoline: trampoline(),
         add_heap: crate::heap::add,
+        build: build(),
     };
     start::boot_cpu(early)
 }

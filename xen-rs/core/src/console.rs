@@ -110,12 +110,20 @@ fn console() -> &'static Lock<State> {
     &CONSOLE
 }
 
-/// Each test thread has its own, so that tests do not see what others print.
+#[cfg(test)]
+std::thread_local! {
+    /// Each test thread has its own, so that tests do not see what others print.
+    static OWN: core::cell::Cell<Option<&'static Lock<State>>> = const { core::cell::Cell::new(None) };
+}
+
 #[cfg(test)]
 fn console() -> &'static Lock<State> {
-    std::thread_local!(static CONSOLE: &'static Lock<State> =
-        alloc::boxed::Box::leak(alloc::boxed::Box::new(Lock::new(Rank::Console, State::new()))));
-    CONSOLE.with(|console| *console)
+    OWN.get().unwrap_or_else(|| {
+        let new = alloc::boxed::Box::new(Lock::new(Rank::Console, State::new()));
+        let console = alloc::boxed::Box::leak(new);
+        OWN.set(Some(console));
+        console
+    })
 }
 
 /// Thresholds, see [`LogThreshold`].
@@ -740,6 +748,38 @@ mod tests {
             device.text(),
             "(XEN) a line that does not go out at once\r\n(XEN) the end\r\n"
         );
+    }
+
+    #[test]
+    fn lines_of_several_cpus_never_mix() {
+        const LINES: usize = 300;
+        let device = attach(16);
+        device.never_full();
+        stop_waiting();
+        let shared = console();
+        let cpus: std::vec::Vec<_> = (0..4)
+            .map(|cpu: usize| {
+                std::thread::spawn(move || {
+                    OWN.set(Some(shared));
+                    let word = ["alpha", "beta", "gamma", "delta"][cpu].repeat(10);
+                    (0..LINES).for_each(|n| print(format_args!("{word} {n}")));
+                    poll();
+                })
+            })
+            .collect();
+        cpus.into_iter().for_each(|cpu| cpu.join().unwrap());
+        let text = device.text();
+        assert_eq!(text.lines().count(), 4 * LINES);
+        for line in text.lines() {
+            let words: std::vec::Vec<_> = line.split(' ').collect();
+            let [prefix, word, _] = words[..] else {
+                panic!("{line:?}");
+            };
+            let is_whole = ["alpha", "beta", "gamma", "delta"]
+                .iter()
+                .any(|part| word == part.repeat(10));
+            assert!(prefix == "(XEN)" && is_whole, "{line:?}");
+        }
     }
 
     #[test]

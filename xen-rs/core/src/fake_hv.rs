@@ -22,7 +22,7 @@ use crate::cmdline::Options;
 use crate::domain::{Domain, DomainConfig};
 use crate::fake::{FakeMachine, FakeMemory};
 use crate::hal::{
-    Arch, CpuIdentity, DomainArch, HostInfo, NewDomain, PciNews, Restart, SerialisedPolicy,
+    Arch, Build, CpuIdentity, DomainArch, HostInfo, NewDomain, PciNews, Restart, SerialisedPolicy,
     VcpuArch,
 };
 use crate::hypercall::{Call, LinearMemory, Outcome, Width, dispatch};
@@ -416,6 +416,12 @@ pub fn hypervisor_over(
     let mut allocator = FrameAllocator::new(table);
     allocator.free_range(Mfn(FIRST_FREE), Mfn(FRAMES as u64), Remains::SECRETS);
     let host = HostInfo {
+        build: Build {
+            changeset: "c0ffee",
+            compiler: "a compiler",
+            id: &[1, 2, 3],
+            ..Build::default()
+        },
         total_pages: FRAMES as u64,
         max_mfn: FRAMES as u64 - 1,
         cpu_khz: 1_000_000,

@@ -115,6 +115,25 @@ pub struct HostInfo {
     pub command_line: String,
     /// UTC at system time 0, nanoseconds since 1970.
     pub boot_utc_ns: u64,
+    /// How the image came about.
+    pub build: Build,
+}
+
+/// What `xl info` says of the image's making. Empty where nothing is known.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// Source revision.
+    pub changeset: &'static str,
+    /// Compiler and its version.
+    pub compiler: &'static str,
+    /// Whoever built it.
+    pub by: &'static str,
+    /// The machine it was built on.
+    pub domain: &'static str,
+    /// Date of the source revision, so that the same sources give the same image.
+    pub date: &'static str,
+    /// The linker's digest of the contents.
+    pub id: &'static [u8],
 }
 
 /// What a guest operation needs of the guest's machine.

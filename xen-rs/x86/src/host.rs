@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use xen_abi::sysctl::{
     XEN_SYSCTL_PHYSCAP_GNTTAB_V1, XEN_SYSCTL_PHYSCAP_HAP, XEN_SYSCTL_PHYSCAP_HVM,
 };
-use xen_core::hal::{CpuIdentity, HostInfo};
+use xen_core::hal::{Build, CpuIdentity, HostInfo};
 
 use crate::boot::memory::Memory;
 use crate::cpu::instructions::{cpuid, rdmsr_safe};
@@ -16,7 +16,7 @@ use crate::time;
 
 /// Collects them. The topology is flat: one socket, one thread a core, unless CPUID leaf 0xb says otherwise.
 #[must_use]
-pub fn info(memory: &Memory, cpus: u32, command_line: String) -> HostInfo {
+pub fn info(memory: &Memory, cpus: u32, command_line: String, build: Build) -> HostInfo {
     let threads = threads_per_core(cpus);
     let cores = cpus / threads;
     HostInfo {
@@ -33,6 +33,7 @@ pub fn info(memory: &Memory, cpus: u32, command_line: String) -> HostInfo {
             | XEN_SYSCTL_PHYSCAP_GNTTAB_V1,
         command_line,
         boot_utc_ns: time::cmos_utc_s() * 1_000_000_000 - time::now_ns(),
+        build,
     }
 }
 

@@ -7,6 +7,7 @@
 use alloc::string::ToString;
 use xen_core::cmdline::{BootScrub, Options};
 use xen_core::console;
+use xen_core::hal::Build;
 use xen_core::hypervisor::Hypervisor;
 use xen_core::memory::remains::Remains;
 
@@ -36,6 +37,8 @@ pub struct Early {
     pub trampoline: Trampoline,
     /// Adds RAM to the heap.
     pub add_heap: fn(PhysRange),
+    /// How the image came about.
+    pub build: Build,
 }
 
 /// The boot CPU, from the assembly to its scheduling loop.
@@ -86,7 +89,7 @@ pub fn boot_cpu(early: Early) -> ! {
     crate::console::enlarge(&options, cpus);
     let host_map = memory.host_map.clone();
     let dom0_map = memory.dom0.clone();
-    let hv = make_hypervisor(&boot, options, memory, cpus);
+    let hv = make_hypervisor(&boot, options, memory, cpus, early.build);
     crate::run::enable_virtualisation().unwrap_or_else(|why| fatal(why));
     scrub_at_boot(hv);
     crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map, dom0_limit)
@@ -226,8 +229,9 @@ fn make_hypervisor(
     options: Options,
     memory: Memory,
     cpus: u32,
+    build: Build,
 ) -> &'static Hypervisor {
-    let host = host::info(&memory, cpus, boot.cmdline.to_string());
+    let host = host::info(&memory, cpus, boot.cmdline.to_string(), build);
     let ratelimit_us = options.sched_ratelimit_us;
     let hv = Hypervisor::new(
         &crate::direct_map::DIRECT_MAP,

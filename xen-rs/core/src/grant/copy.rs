@@ -182,6 +182,25 @@ mod tests {
     }
 
     #[test]
+    fn granted_page_on_demand_gets_its_frame() {
+        let pair = Pair::new();
+        let (hv, granter) = (pair.fake.hv, &pair.granter);
+        let tables = &mut hv.tables(granter);
+        let set = granter.p2m.write().set_on_demand(tables, Gfn(512), 9);
+        assert_eq!(set, Ok(true));
+        let owned = granter
+            .memory
+            .total
+            .load(core::sync::atomic::Ordering::SeqCst);
+        assert_eq!(hv.grow_pod_cache(granter, owned + 1), Ok(true));
+        pair.grant_rw(8, 515);
+        pair.fake.put(&pair.mapper, 9 << 12, b"on demand");
+        assert_eq!(pair.copy(own(9, 0), pair.by_ref(8, 0), 9), GNTST_OKAY);
+        assert_eq!(&pair.fake.get::<[u8; 9]>(granter, 515 << 12), b"on demand");
+        assert_eq!(pair.references(515), 1);
+    }
+
+    #[test]
     fn bytes_go_between_granted_pages_of_different_domains() {
         let pair = Pair::new();
         let third = pair.fake.domain(1);

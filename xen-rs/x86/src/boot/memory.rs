@@ -193,3 +193,39 @@ pub fn left_over(ranges: impl Iterator<Item = PhysRange>, except: &[PhysRange]) 
     }
     left
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn range(start: u64, end: u64) -> PhysRange {
+        PhysRange {
+            start: start * PAGE,
+            end: end * PAGE,
+        }
+    }
+
+    #[test]
+    fn dom0_never_gets_the_last_pages() {
+        const GIB: u64 = (1 << 30) / PAGE;
+        assert_eq!(GIB - without_spare(GIB), 4096 + GIB / 256);
+        assert_eq!(without_spare(100), 0);
+    }
+
+    #[test]
+    fn exceptions_are_left_out_whatever_their_order() {
+        let except = [range(8, 9), range(2, 4), range(3, 5)];
+        let left = left_over([range(0, 10), range(20, 21)].into_iter(), &except);
+        assert_eq!(
+            left,
+            [range(0, 2), range(5, 8), range(9, 10), range(20, 21)]
+        );
+    }
+
+    #[test]
+    fn an_exception_at_the_edge_of_a_range_leaves_no_empty_one() {
+        let left = left_over([range(0, 10)].into_iter(), &[range(0, 1), range(9, 12)]);
+        assert_eq!(left, [range(1, 9)]);
+        assert!(left_over([range(0, 1)].into_iter(), &[range(0, 4)]).is_empty());
+    }
+}

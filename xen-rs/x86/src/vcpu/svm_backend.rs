@@ -16,6 +16,8 @@ use crate::hvm_context::{DescriptorTable, PendingEvent, VcpuRegisters};
 use crate::svm::enter::{self, Registers};
 use crate::svm::vmcb::{Vmcb, VmcbSegment, event, exit, intercept, segment, vintr};
 
+const EFER_LME: u64 = 1 << 8;
+const EFER_LMA: u64 = 1 << 10;
 const EFER_SVME: u64 = 1 << 12;
 const NESTED_PAGING: u64 = 1;
 const TLB_FLUSH_ALL: u8 = 1;
@@ -41,6 +43,9 @@ pub fn set_decode_assists(available: bool) {
 /// The control block of a vCPU.
 pub struct Svm {
     vmcb: Box<Vmcb>,
+    /// EFER.LME as the guest sees it. The block has it only together with LMA: QEMU 7.2 does not bring back the host's CR0 from a guest with
+    /// LME that has neither paging nor PAE, and goes on without paging on the host's tables.
+    wants_long_mode: bool,
 }
 
 fn index(name: SegmentName) -> usize {
@@ -71,12 +76,16 @@ impl Backend for Svm {
         vmcb.intercept_cr = intercept::CR4_WRITE;
         vmcb.intercept_exceptions = intercept::EXCEPTIONS;
         vmcb.virtual_interrupt = vintr::MASKING;
-        let mut svm = Self { vmcb };
+        let mut svm = Self {
+            vmcb,
+            wants_long_mode: false,
+        };
         svm.reset();
         svm
     }
 
     fn reset(&mut self) {
+        self.wants_long_mode = false;
         let v = &mut self.vmcb;
         let data = VmcbSegment {
             selector: 0,
@@ -147,11 +156,12 @@ impl Backend for Svm {
         v.cpl = (r.ss.attributes.0 >> 5 & 3) as u8;
         (v.rip, v.rflags, v.rsp, v.rax) = (r.rip, r.rflags | RFLAGS_RESERVED, r.gprs[4], r.gprs[0]);
         (v.cr0, v.cr2, v.cr3, v.cr4) = (r.cr0, r.cr2, r.cr3, r.cr4);
-        (v.dr6, v.dr7, v.efer) = (r.dr6, r.dr7, r.efer | EFER_SVME);
+        (v.dr6, v.dr7) = (r.dr6, r.dr7);
         (v.sysenter_cs, v.sysenter_esp, v.sysenter_eip) =
             (r.sysenter_cs, r.sysenter_esp, r.sysenter_eip);
         (v.star, v.lstar, v.cstar, v.sfmask, v.kernel_gs_base) =
             (r.star, r.lstar, r.cstar, r.sfmask, r.kernel_gs_base);
+        self.set_efer(r.efer);
     }
 
     fn save_registers(&self, gprs: [u64; 16]) -> VcpuRegisters {
@@ -270,11 +280,14 @@ impl Backend for Svm {
     }
 
     fn efer(&self) -> u64 {
-        self.vmcb.efer & !EFER_SVME
+        let lme = if self.wants_long_mode { EFER_LME } else { 0 };
+        self.vmcb.efer & !EFER_SVME | lme
     }
 
     fn set_efer(&mut self, value: u64) {
-        self.vmcb.efer = value | EFER_SVME;
+        self.wants_long_mode = value & EFER_LME != 0;
+        let hidden = if value & EFER_LMA == 0 { EFER_LME } else { 0 };
+        self.vmcb.efer = value & !hidden | EFER_SVME;
     }
 
     fn debug_control(&self) -> (u64, u64) {
@@ -566,7 +579,10 @@ mod tests {
     use super::*;
 
     fn svm() -> Svm {
-        let mut svm = Svm { vmcb: Vmcb::new() };
+        let mut svm = Svm {
+            vmcb: Vmcb::new(),
+            wants_long_mode: false,
+        };
         svm.reset();
         svm
     }
@@ -583,6 +599,17 @@ mod tests {
         assert!(crate::cpuid::is_cr0_valid(svm.cr(0)));
         assert_eq!((svm.efer(), svm.vmcb.efer), (0, EFER_SVME));
         assert_eq!((svm.rip(), svm.cpl()), (0xfff0, 0));
+    }
+
+    #[test]
+    fn long_mode_is_in_the_block_only_while_it_is_active() {
+        let mut svm = svm();
+        svm.set_efer(0x901);
+        assert_eq!((svm.efer(), svm.vmcb.efer), (0x901, 0x801 | EFER_SVME));
+        svm.set_efer(0xd01);
+        assert_eq!((svm.efer(), svm.vmcb.efer), (0xd01, 0xd01 | EFER_SVME));
+        svm.reset();
+        assert_eq!(svm.efer(), 0);
     }
 
     #[test]

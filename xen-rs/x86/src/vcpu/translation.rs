@@ -420,6 +420,18 @@ mod tests {
     }
 
     #[test]
+    fn table_on_demand_has_no_entries_and_a_frame_taken_back_is_forgotten() {
+        let mut guest = Guest::new();
+        guest.remember(READ);
+        let taken = guest.map.vacate(&mut Frames(guest.memory), Gfn(5));
+        assert!(taken.expect("no table is needed").is_some());
+        assert_eq!(guest.find(READ).map(|place| place.memory), Ok(None));
+        let taken = guest.map.vacate(&mut Frames(guest.memory), Gfn(3));
+        assert!(taken.expect("no table is needed").is_some());
+        assert_eq!(guest.find(READ), Err(PageFault(0)));
+    }
+
+    #[test]
     fn a_frame_that_left_the_guest_is_forgotten() {
         let mut guest = Guest::new();
         guest.remember(READ);

@@ -268,6 +268,25 @@ mod tests {
     }
 
     #[test]
+    fn page_on_demand_is_populated_to_be_moved_and_gives_way_to_one() {
+        let bench = Bench::new();
+        let (hv, total) = (bench.fake.hv, bench.total(&bench.guest));
+        let tables = &mut hv.tables(&bench.guest);
+        let set = bench.guest.p2m.write().set_on_demand(tables, Gfn(512), 9);
+        assert_eq!(set, Ok(true));
+        assert_eq!(hv.grow_pod_cache(&bench.guest, total + 3), Ok(true));
+        bench.fake.put(&bench.guest, 10 << 12, &7u64);
+        for (from, to) in [(513, HOLE), (10, 514)] {
+            let request = request(XENMAPSPACE_GMFN, from, to);
+            assert_eq!(bench.run(&bench.guest, OP, &request), Ok(0));
+        }
+        assert_eq!(bench.kind(&bench.guest, HOLE), Some(PageType::Ram));
+        assert_eq!(bench.fake.get::<u64>(&bench.guest, 514 << 12), 7);
+        assert_eq!(bench.guest.p2m.read().pod().entries(), 510);
+        assert_eq!(bench.total(&bench.guest), total + 3);
+    }
+
+    #[test]
     fn overlapping_ranges_move_without_losing_a_page() {
         for (from, to) in [(4, 7), (7, 4), (4, 4), (4, HOLE)] {
             let bench = Bench::new();

@@ -114,6 +114,26 @@ mod tests {
     }
 
     #[test]
+    fn foreign_page_on_demand_gets_its_frame_or_the_error_of_having_none() {
+        let bench = Bench::new();
+        let (hv, guest) = (bench.fake.hv, bench.guest.id.0);
+        let tables = &mut hv.tables(&bench.guest);
+        let set = bench.guest.p2m.write().set_on_demand(tables, Gfn(512), 9);
+        assert_eq!(set, Ok(true));
+        let target = bench.total(&bench.guest) + 1;
+        assert_eq!(hv.grow_pod_cache(&bench.guest, target), Ok(true));
+        (0..crate::fake_hv::RAM_PAGES)
+            .for_each(|page| bench.fake.put(&bench.guest, page << 12, &1u64));
+        assert_eq!(
+            map(&bench, &bench.dom0, guest, &[(515, HOLE), (516, HOLE + 1)]),
+            [0, rc(Errno::ENOMEM)]
+        );
+        bench.fake.put(&bench.dom0, HOLE << 12, &42u64);
+        assert_eq!(bench.fake.get::<u64>(&bench.guest, 515 << 12), 42);
+        assert_eq!(bench.guest.p2m.read().pod().entries(), 511);
+    }
+
+    #[test]
     fn foreign_page_stays_until_dom0_lets_go_of_it() {
         let bench = Bench::new();
         let guest = bench.guest.id.0;

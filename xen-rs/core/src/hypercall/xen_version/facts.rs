@@ -1,28 +1,12 @@
-//! What there is to tell. The version is that of the ABI, which tools look at; the rest names this hypervisor.
+//! What there is to tell. The version is that of the ABI, which tools look at; the rest names this hypervisor. What was known
+//! only when it was built is in [`Build`](crate::hal::Build).
 
 /// Follows the version: `4.20.0-rs` in `xl info`.
 pub const EXTRAVERSION: &str = ".0-rs";
 /// Kinds of guests: no classic paravirtualised ones.
 pub const CAPABILITIES: &str = "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ";
-/// Source revision, if the build was told.
-pub const CHANGESET: &str = or_unknown(option_env!("XEN_RS_CHANGESET"));
-/// Compiler, if the build was told.
-pub const COMPILER: &str = or_unknown(option_env!("XEN_RS_COMPILER"));
-/// Who built it, if the build was told.
-pub const COMPILE_BY: &str = or_unknown(option_env!("XEN_RS_COMPILE_BY"));
-/// Where, if the build was told.
-pub const COMPILE_DOMAIN: &str = or_unknown(option_env!("XEN_RS_COMPILE_DOMAIN"));
-/// When, if the build was told.
-pub const COMPILE_DATE: &str = or_unknown(option_env!("XEN_RS_COMPILE_DATE"));
 /// What Xen tells those who may not know.
 pub const DENIED: &str = "<denied>";
-
-const fn or_unknown(told: Option<&'static str>) -> &'static str {
-    match told {
-        Some(text) => text,
-        None => "unknown",
-    }
-}
 
 /// `text` in a field of `N` bytes, cut where it is too long, with at least one NUL at the end.
 #[must_use]

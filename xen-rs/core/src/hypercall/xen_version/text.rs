@@ -27,11 +27,12 @@ pub fn extraversion(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 /// # Errors
 /// `EFAULT`.
 pub fn compile_info(call: &mut Call<'_>) -> Result<Outcome, Errno> {
+    let build = call.hv.host.build;
     let info = CompileInfo {
-        compiler: field(facts::COMPILER),
-        compile_by: field(facts::COMPILE_BY),
-        compile_domain: field(facts::COMPILE_DOMAIN),
-        compile_date: field(facts::COMPILE_DATE),
+        compiler: field(build.compiler),
+        compile_by: field(build.by),
+        compile_domain: field(build.domain),
+        compile_date: field(build.date),
     };
     call.store(call.pointer(1), &info)?;
     Ok(Outcome::OK)
@@ -56,7 +57,7 @@ pub fn capabilities(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 pub fn changeset(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     call.store(
         call.pointer(1),
-        &field::<XEN_CHANGESET_INFO_LEN>(facts::CHANGESET),
+        &field::<XEN_CHANGESET_INFO_LEN>(call.hv.host.build.changeset),
     )?;
     Ok(Outcome::OK)
 }
@@ -108,11 +109,11 @@ mod tests {
         );
         assert_eq!(
             ask::<64>(&fake, &guest, abi::XENVER_CHANGESET),
-            facts::CHANGESET
+            fake.hv.host.build.changeset
         );
         assert_eq!(
             ask::<144>(&fake, &guest, abi::XENVER_COMPILE_INFO),
-            facts::COMPILER
+            fake.hv.host.build.compiler
         );
         assert_eq!(
             ask::<1024>(&fake, &dom0, abi::XENVER_COMMANDLINE),

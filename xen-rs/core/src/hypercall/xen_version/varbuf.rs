@@ -1,4 +1,4 @@
-//! `XENVER_*2` and `XENVER_build_id`: text of any length, in a buffer that says how long it is.
+//! `XENVER_*2` and `XENVER_build_id`: bytes of any number, in a buffer that says how long it is.
 
 use alloc::borrow::ToOwned;
 
@@ -17,7 +17,7 @@ const LONGEST: usize = 64 << 10;
 /// # Errors
 /// `EFAULT`, `ENOBUFS` if the buffer is too small.
 pub fn capabilities(call: &mut Call<'_>) -> Result<Outcome, Errno> {
-    answer(call, facts::CAPABILITIES)
+    answer(call, facts::CAPABILITIES.as_bytes())
 }
 
 /// What follows the minor version.
@@ -25,7 +25,7 @@ pub fn capabilities(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 /// # Errors
 /// Those of [`capabilities`].
 pub fn extraversion(call: &mut Call<'_>) -> Result<Outcome, Errno> {
-    answer(call, facts::EXTRAVERSION)
+    answer(call, facts::EXTRAVERSION.as_bytes())
 }
 
 /// Source revision.
@@ -33,7 +33,7 @@ pub fn extraversion(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 /// # Errors
 /// Those of [`capabilities`].
 pub fn changeset(call: &mut Call<'_>) -> Result<Outcome, Errno> {
-    answer(call, facts::CHANGESET)
+    answer(call, call.hv.host.build.changeset.as_bytes())
 }
 
 /// The hypervisor's command line.
@@ -42,19 +42,22 @@ pub fn changeset(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 /// Those of [`capabilities`], and `E2BIG` for one of more than 64 KiB.
 pub fn command_line(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     let text = call.hv.host.command_line.to_owned();
-    answer(call, &text)
+    answer(call, text.as_bytes())
 }
 
-/// The image carries no build id.
+/// The image's build id, which the linker made.
 ///
 /// # Errors
-/// `ENODATA`.
-pub fn build_id(_call: &mut Call<'_>) -> Result<Outcome, Errno> {
-    Err(Errno::ENODATA)
+/// Those of [`capabilities`], and `ENODATA` for an image without one.
+pub fn build_id(call: &mut Call<'_>) -> Result<Outcome, Errno> {
+    match call.hv.host.build.id {
+        [] => Err(Errno::ENODATA),
+        id => answer(call, id),
+    }
 }
 
 /// The length is the result; a null buffer asks for nothing else.
-fn answer(call: &mut Call<'_>, text: &str) -> Result<Outcome, Errno> {
+fn answer(call: &mut Call<'_>, text: &[u8]) -> Result<Outcome, Errno> {
     let at = call.pointer(1);
     if text.len() > LONGEST {
         return Err(Errno::E2BIG);
@@ -67,7 +70,7 @@ fn answer(call: &mut Call<'_>, text: &str) -> Result<Outcome, Errno> {
         let start =
             at.0.checked_add(size_of::<Varbuf>() as u64)
                 .ok_or(Errno::EFAULT)?;
-        call.guest.write(GuestAddr(start), text.as_bytes())?;
+        call.guest.write(GuestAddr(start), text)?;
     }
     Ok(Outcome::Done(text.len() as i64))
 }
@@ -104,7 +107,7 @@ mod tests {
         let (dom0, guest) = (fake.dom0(1), fake.domain(1));
         let ask = |domain, op: u32| fake.call(domain, HYPERVISOR_XEN_VERSION, &[op.into(), 0]);
         assert_eq!(ask(&dom0, abi::XENVER_COMMANDLINE2), Ok(Outcome::Done(8)));
-        assert_eq!(ask(&dom0, abi::XENVER_BUILD_ID), Err(Errno::ENODATA));
+        assert_eq!(ask(&dom0, abi::XENVER_BUILD_ID), Ok(Outcome::Done(3)));
         assert_eq!(ask(&guest, abi::XENVER_COMMANDLINE2), Err(Errno::EPERM));
         assert_eq!(ask(&guest, abi::XENVER_BUILD_ID), Err(Errno::EPERM));
     }
