@@ -6,8 +6,9 @@ set -euo pipefail
 packages=(
     ca-certificates curl gcc libc6-dev make                  # building
     debian-archive-keyring xz-utils zstd                     # dom0's files from Debian's packages
-    grub-common grub-pc-bin mtools xorriso                   # the boot CD
+    e2fsprogs grub-common grub-pc-bin mtools xorriso         # boot CD and disk
     qemu-system-x86                                          # the machine
+    bochs bochsbios                                          # the machine with what QEMU lacks
 )
 
 missing=()

@@ -4,7 +4,7 @@
 #
 # usage: profile.sh OPERATION [IMAGE]        (a name that bench.sh prints; default target/xen-rs, an ELF file with symbols)
 #
-# LINES=1 counts by source line instead, with what was inlined in its place. Leaves the log in target/profile/trace.
+# BY=line counts by source line instead, with what was inlined in its place. Leaves the log in target/profile/trace.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
@@ -58,7 +58,7 @@ awk -F '[][/]' '
 END { print whole + 0; for (at in count) print at, count[at] }' "$work/trace" > "$work/counts"
 trips=$(head -n 1 "$work/counts")
 tail -n +2 "$work/counts" | sort > "$work/addresses"
-if [ -n "${LINES:-}" ]; then
+if [ "${BY:-function}" = line ]; then
     cut -d ' ' -f 1 "$work/addresses" | addr2line -C -f -s -e "$image" > "$work/places"
     paste -d ' ' <(cut -d ' ' -f 2 "$work/addresses") <(paste -d ' ' - - < "$work/places")
 else

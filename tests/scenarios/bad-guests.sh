@@ -25,7 +25,7 @@ twice() {
     grep -q 'already exists' /tmp/said && [ "$(xl list | wc -l)" -eq 3 ] && xl destroy twin
 }
 
-no_such_guest() { ! xl destroy nobody && ! xl pause 4711 && ! xl domname 4711; }
+no_such_guest() { ! xl destroy nobody && ! xl destroy 4711 && ! xl domname 4711; }
 
 # Large guests first, then smaller ones, until there is no room for the smallest.
 use_up() {

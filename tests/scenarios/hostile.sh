@@ -80,7 +80,7 @@ sweep() { round sweep 600 && grep -q 'HOSTILE-SWEEP complete' /tmp/dmesg; }
 lethal() {
     local way=0 ways=99 patience found n
     while [ "$way" -lt "$ways" ]; do
-        patience=20
+        patience=12
         for n in 0 1 2 3; do
             create "lethal$n" phase=lethal "way=$((way + n))" "seed=$((way + n))" || return 1
         done
@@ -102,7 +102,7 @@ lethal() {
 
 prepare() {
     head -c 33554432 /dev/urandom > /tmp/disk.img &&
-        sed -e 's/^extra = .*/extra = "console=hvc0 guest.rounds=2"/' -e 's/^vcpus = .*/vcpus = 1/' /etc/xen/demo.cfg > /tmp/demo.cfg
+        sed -e 's/^extra = .*/extra = "console=hvc0 guest.rounds=5"/' -e 's/^vcpus = .*/vcpus = 1/' /etc/xen/demo.cfg > /tmp/demo.cfg
 }
 
 start_toolstack

@@ -70,6 +70,20 @@ step domain-gone wait_until 60 guest_gone
 after=$(free_pages)
 echo "FREE-PAGES after $after"
 step all-pages-back same "$after" "$before"
+
+# A guest that needs more than it has before its balloon driver is up: the hypervisor ends it and says why.
+sed -e 's/^name = .*/name = "starved"/' -e 's/^memory = .*/memory = 96\nmaxmem = 4096/' -e 's/^vcpus = .*/vcpus = 1/' -e '/^vif/d' -e '/^disk/d' \
+    /etc/xen/demo.cfg > /tmp/starved.cfg
+echo 'on_crash = "preserve"' >> /tmp/starved.cfg
+is_crashed() { xl list | grep -q '^starved .* ---sc- '; }
+is_explained() { xl dmesg | grep -E 'no memory left to populate|out of PoD memory'; }
+step create-starved xl create /tmp/starved.cfg
+step starved-is-crashed wait_until 180 is_crashed
+step crash-is-explained is_explained
+xl list
+step destroy-starved xl destroy starved
+step starved-gone wait_until 60 guest_gone
+step starved-pages-back same "$(free_pages)" "$before"
 echo "--- the guest's console"
 tr -d '\r' < "$console"
 echo "--- end of the guest's console"

@@ -291,15 +291,6 @@ pub fn jump(at: u64) -> ! {
     unsafe { asm!("jmp {}", in(reg) at, options(noreturn)) };
 }
 
-/// A write breakpoint where the exception of the breakpoint itself is pushed, when it has a stack of its own that ends at `stack`.
-pub fn endless_breakpoints(stack: u64) -> ! {
-    const WRITES_OF_8_BYTES: u64 = 0x400 | 3 | 1 << 16 | 2 << 18;
-    let _ = write_dr(0, stack - 16);
-    let _ = write_dr(7, WRITES_OF_8_BYTES);
-    // SAFETY: ends the guest, one way or another.
-    unsafe { asm!("mov rsp, {}", "push 0", "push 0", "ud2", in(reg) stack, options(noreturn)) };
-}
-
 /// Stops for ever, as far as this vCPU is concerned.
 pub fn halt_for_ever() -> ! {
     loop {

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,13 @@ pub fn start(machine: &Machine, model: &str, complaints: File) -> Result<Started
     let listener = TcpListener::bind("127.0.0.1:0").map_err(named)?;
     let port = listener.local_addr().map_err(named)?.port();
     let (settings, commands) = (machine.work.join("bochsrc"), machine.work.join("commands"));
-    fs::write(&settings, configuration(machine, model, port)).map_err(named)?;
+    let screen_rom = first_present([
+        "/usr/share/bochs/VGABIOS-lgpl-latest",
+        "/usr/share/bochs/VGABIOS-lgpl-latest.bin",
+    ])?;
+    fs::write(&settings, configuration(machine, model, port, screen_rom)).map_err(named)?;
     fs::write(&commands, "c\n".repeat(100)).map_err(named)?;
-    let mut command = guarded("bochs-bin");
+    let mut command = guarded(first_present(["/usr/bin/bochs-bin", "/usr/bin/bochs"])?);
     command.arg("-q").arg("-f").arg(&settings);
     command.arg("-rc").arg(&commands);
     command
@@ -35,6 +40,12 @@ pub fn start(machine: &Machine, model: &str, complaints: File) -> Result<Started
         child,
         monitor: None,
     })
+}
+
+/// The file that this version of Debian has.
+fn first_present(candidates: [&'static str; 2]) -> Result<&'static str, String> {
+    let found = candidates.into_iter().find(|path| Path::new(path).exists());
+    found.ok_or_else(|| format!("Bochs is not installed: no {}", candidates[0]))
 }
 
 fn accept(listener: &TcpListener, child: &mut Child) -> Result<std::net::TcpStream, String> {
@@ -62,7 +73,7 @@ fn accept(listener: &TcpListener, child: &mut Child) -> Result<std::net::TcpStre
 }
 
 /// GRUB must find no graphics modes: `vga: extension=none`.
-fn configuration(machine: &Machine, model: &str, port: u16) -> String {
+fn configuration(machine: &Machine, model: &str, port: u16, screen_rom: &str) -> String {
     let (cpus, memory, cd) = (machine.cpus, machine.memory_mib, machine.cd.display());
     let log = machine.work.join("bochs.log");
     let log = log.display();
@@ -71,7 +82,7 @@ fn configuration(machine: &Machine, model: &str, port: u16) -> String {
 cpu: model={model}, count={cpus}, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
 memory: guest={memory}, host={memory}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
-vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+vgaromimage: file={screen_rom}
 vga: extension=none
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path={cd}, status=inserted

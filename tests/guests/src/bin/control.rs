@@ -5,6 +5,7 @@
 
 use core::arch::asm;
 
+use guests::random::Random;
 use guests::{Start, cpu, hypercall, println};
 
 guests::entry!(main);
@@ -15,6 +16,9 @@ const CR0_RESERVED: u64 = 1 << 6;
 const CR0_NW: u64 = 1 << 29;
 const CR0_CD: u64 = 1 << 30;
 const CR0_PG: u64 = 1 << 31;
+/// ET, and bits whose writes are ignored (above 31 by QEMU only).
+const CR0_IGNORED: u64 = !(0x2f | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG);
+const WRITES: u32 = 10_000;
 const CR4_PAE: u64 = 1 << 5;
 const CR4_PGE: u64 = 1 << 7;
 const CR4_VMXE: u64 = 1 << 13;
@@ -57,8 +61,34 @@ fn main(_: Start) -> ! {
     );
     println!("CONTROL efer-same {:?}", cpu::write_msr(EFER, efer));
     flip("cr0-nw", 0, CR0_NW);
+    storm();
     println!("CONTROL-DONE");
     hypercall::shutdown(xen_abi::sched::SHUTDOWN_POWEROFF)
+}
+
+/// Flips up to three bits at a time, again and again; each write is taken whole or refused whole.
+fn storm() {
+    let mut random = Random::new(1);
+    let (mut accepted, mut torn) = (0u32, 0u32);
+    for _ in 0..WRITES {
+        let (number, fixed) = random.pick(&[(0, CR0_IGNORED), (4, 0)]);
+        let old = cpu::read_cr(number);
+        let mut value = old;
+        for _ in 0..=random.below(3) {
+            value ^= 1 << random.below(64);
+        }
+        let taken = cpu::write_cr(number, value).is_ok();
+        let now = cpu::read_cr(number);
+        let expected = if taken { value } else { old };
+        torn += u32::from((now ^ expected) & !fixed != 0);
+        accepted += u32::from(taken);
+        let _ = cpu::write_cr(number, old);
+    }
+    println!(
+        "CONTROL storm some accepted {} some refused {} torn {torn}",
+        accepted > 0,
+        accepted < WRITES
+    );
 }
 
 /// LMSW sets TS and cannot clear PE; CLTS clears TS.

@@ -5,7 +5,7 @@ use xen_abi::{grant_table as gt, hvm::params, memory as mem, sched, vcpu};
 
 use super::{call, fragments, values};
 use crate::random::Random;
-use crate::{boot, cpu, local_apic, memory, println, second_vcpu, task_state, vectors, window};
+use crate::{boot, cpu, local_apic, memory, println, second_vcpu, vectors, window};
 
 const HOLE: u64 = 0xe000_0000;
 const APIC: u64 = 0xfee0_0000;
@@ -15,7 +15,8 @@ const NMI: u32 = 4 << 8;
 
 type Way = fn(&mut Random);
 
-/// All of them: name and deed. Those that come back have been survived.
+/// All of them: name and deed. Those that come back have been survived. Not among them: a breakpoint on the stack of the breakpoint's own
+/// handler, of which QEMU 7.2 itself dies (`qemu_mutex_lock_iothread_impl: assertion failed`).
 static WAYS: &[(&str, Way)] = &[
     ("shutdown for every reason", |random| {
         shut_down(random.pick(&[6, 7, 255, u32::MAX]));
@@ -149,9 +150,6 @@ static WAYS: &[(&str, Way)] = &[
     ("all grants", all_grants),
     ("all event channels", all_event_channels),
     ("a storm of timers and events", timers),
-    ("breakpoints in the handler of breakpoints", |_| {
-        cpu::endless_breakpoints(task_state::load())
-    }),
     ("a 16-bit task in nothing", |_| {
         let _ = set_parameter(params::HVM_PARAM_VM86_TSS_SIZED, HOLE | 128 << 32);
         let _ = set_parameter(params::HVM_PARAM_IDENT_PT, HOLE);
