@@ -43,7 +43,7 @@ counted() {
 }
 
 scenarios() { # the runner's own sum is indented, so that there is one such line at the end
-    "$@" | sed -E 's/^[0-9]+ passed, [0-9]+ failed$/  &/'
+    "$@" | sed -u -E 's/^[0-9]+ passed, [0-9]+ failed$/  &/'
     return "${PIPESTATUS[0]}"
 }
 

@@ -13,7 +13,7 @@ guest_load() {
     [ "${rounds:-0}" -ge "$2" ]
 }
 # The kernels found nothing wrong: no lock-up, stall, or failed request.
-content() { ! grep -E 'lockup|stall|hung task|I/O error|WARNING:|BUG:|Oops'; }
+content() { ! grep -E 'soft lockup|hard LOCKUP|detected stalls|blocked for more than|I/O error|WARNING: CPU|BUG:|Oops'; }
 
 prepare() {
     head -c 33554432 /dev/urandom > /tmp/disk.img && mkdir -p /tmp/www &&
@@ -60,7 +60,8 @@ step guest-finished wait_until 300 guest_gone
 echo "--- the guest's console"
 tr -d '\r' < "$console"
 echo "--- end of the guest's console"
-step guest-processor guest_load 'processor[12]' 5
+step guest-processor guest_load processor1 5
+step guest-processor-2 guest_load processor2 5
 step guest-disk guest_load disk 5
 step guest-network guest_load network 5
 step guest-kernel-content content < "$console"

@@ -10,6 +10,7 @@ use xen_core::info;
 
 use crate::boot::address_space::map_mmio;
 use crate::cpu::instructions::{cpuid, rdmsr, rdtsc, wrmsr};
+use crate::cpu::percpu::{all_cpus, this_cpu};
 use crate::direct_map::Registers;
 use crate::time;
 
@@ -77,6 +78,18 @@ fn write(register: u64, value: u32) {
 pub fn repeat_requests() {
     if EMULATED.load(Relaxed) {
         write(TASK_PRIORITY, 0);
+    }
+}
+
+/// Lets the entry that delivers an interrupt end right after the delivery; nothing on real machines.
+///
+/// QEMU's emulated VMRUN delivers an injected interrupt itself, but also leaves it noted as a pending exception (7.2: `helper_vmrun`). If a
+/// thread of the emulator stops the CPU while that note stands, the interrupt is delivered once more although the handler has interrupts
+/// switched off: seen as Linux with a wrong GS base, or a triple fault. With one thread for all CPUs (`thread=single`) that is when its turn
+/// ends. An exit removes the note. A machine with one CPU was not seen to suffer.
+pub fn leave_after_injection() {
+    if EMULATED.load(Relaxed) && all_cpus().len() > 1 {
+        send(this_cpu().apic_id, KICK_VECTOR);
     }
 }
 

@@ -169,6 +169,8 @@ pub trait Backend {
     fn request_window(&mut self, wanted: bool);
     /// Whether the window is asked for.
     fn window_requested(&self) -> bool;
+    /// Whether the next entry delivers an interrupt.
+    fn injects_interrupt(&self) -> bool;
     /// Address after the instruction that the last exit intercepted, if the hardware says.
     fn next_rip(&self) -> Option<u64>;
     /// Bytes at RIP, if the hardware gives them.

@@ -201,6 +201,9 @@ impl Running<'_> {
         if cpu.flush_pending.load(SeqCst) && cpu.flush_pending.swap(false, SeqCst) {
             self.state.hw.flush_all_address_spaces();
         }
+        if self.state.hw.injects_interrupt() {
+            local_apic::leave_after_injection();
+        }
         let host = Maddr(cpu.host_vmcb.load(SeqCst));
         self.state.hw.enter(&mut self.state.registers, host);
         if self.state.hw.window_requested() {

@@ -220,6 +220,10 @@ impl Backend for FakeProcessor {
         self.window
     }
 
+    fn injects_interrupt(&self) -> bool {
+        matches!(self.injected, Some(Event::Interrupt(_)))
+    }
+
     fn next_rip(&self) -> Option<u64> {
         self.next_rip
     }

@@ -414,6 +414,10 @@ impl Backend for Svm {
         }
     }
 
+    fn injects_interrupt(&self) -> bool {
+        self.vmcb.event_injection & (event::VALID | event::TYPE) == event::VALID | event::INTERRUPT
+    }
+
     fn window_requested(&self) -> bool {
         self.vmcb.intercepts[0] & intercept::VINTR != 0
     }
