@@ -1,5 +1,6 @@
 //! The processor itself: registers, instructions, per-CPU data, descriptor tables.
 
+pub mod emulated;
 pub mod instructions;
 pub mod machine_check;
 pub mod percpu;

@@ -9,6 +9,7 @@ use xen_core::ids::Maddr;
 use xen_core::info;
 
 use crate::boot::address_space::map_mmio;
+use crate::cpu::emulated::is_emulated;
 use crate::cpu::instructions::{cpuid, rdmsr, rdtsc, wrmsr};
 use crate::cpu::percpu::{all_cpus, this_cpu};
 use crate::direct_map::Registers;
@@ -45,11 +46,9 @@ const DIVIDE_BY_1: u32 = 0xb;
 const CALIBRATION_MS: u64 = 50;
 const X2APIC_FEATURE: u32 = 1 << 21;
 const TSC_DEADLINE_FEATURE: u32 = 1 << 24;
-const HYPERVISOR_FEATURE: u32 = 1 << 31;
 
 static MMIO: Once<Registers> = Once::new();
 static X2APIC: AtomicBool = AtomicBool::new(false);
-static EMULATED: AtomicBool = AtomicBool::new(false);
 static DEADLINE_MODE: AtomicBool = AtomicBool::new(false);
 /// Timer ticks per millisecond with divider 1.
 static TICKS_PER_MS: AtomicU32 = AtomicU32::new(0);
@@ -76,7 +75,7 @@ fn write(register: u64, value: u32) {
 /// that protects it (7.2: `target/i386/tcg/sysemu/svm_helper.c`), so that a request that arrives at that moment is forgotten although the
 /// APIC still holds the interrupt: seen as a CPU asleep with bits set in IRR. Writing the task priority repeats the request.
 pub fn repeat_requests() {
-    if EMULATED.load(Relaxed) {
+    if is_emulated() {
         write(TASK_PRIORITY, 0);
     }
 }
@@ -88,7 +87,7 @@ pub fn repeat_requests() {
 /// switched off: seen as Linux with a wrong GS base, or a triple fault. With one thread for all CPUs (`thread=single`) that is when its turn
 /// ends. An exit removes the note. A machine with one CPU was not seen to suffer.
 pub fn leave_after_injection() {
-    if EMULATED.load(Relaxed) && all_cpus().len() > 1 {
+    if is_emulated() && all_cpus().len() > 1 {
         send(this_cpu().apic_id, KICK_VECTOR);
     }
 }
@@ -96,7 +95,6 @@ pub fn leave_after_injection() {
 /// Chooses the mode on the boot CPU, which decides for all.
 pub fn detect() {
     let features = cpuid(1, 0).ecx;
-    EMULATED.store(features & HYPERVISOR_FEATURE != 0, Relaxed);
     DEADLINE_MODE.store(features & TSC_DEADLINE_FEATURE != 0, Relaxed);
     let is_x2apic = features & X2APIC_FEATURE != 0;
     let mode = if is_x2apic { "x2APIC" } else { "xAPIC" };

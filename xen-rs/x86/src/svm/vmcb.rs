@@ -215,6 +215,10 @@ pub mod exit {
     pub const CR0_WRITE: u64 = 0x10;
     /// Write of CR4.
     pub const CR4_WRITE: u64 = 0x14;
+    /// Read of DR0, the first of the accesses to debug registers.
+    pub const DR0_READ: u64 = 0x20;
+    /// Write of DR15, the last of them.
+    pub const DR15_WRITE: u64 = 0x3f;
     /// #DB.
     pub const DEBUG: u64 = 0x41;
     /// #AC.

@@ -6,7 +6,7 @@ use xen_core::ids::{Gpa, PAGE_SIZE};
 use super::backend::Backend;
 use super::entry::{Next, Running};
 use super::linear::{LinearSpace, Unreachable};
-use super::{control, mmio, port};
+use super::{control, debug, mmio, port};
 use crate::guest_paging::{AccessKind, PageFault};
 
 const PAGE_FAULT: u8 = 14;
@@ -324,15 +324,11 @@ impl Cpu for Adapter<'_, '_> {
         Ok(())
     }
 
-    fn read_dr(&mut self, _: u8) -> Result<u64, Fault> {
-        Err(Fault::Unhandleable(
-            "debug register access outside the processor",
-        ))
+    fn read_dr(&mut self, number: u8) -> Result<u64, Fault> {
+        debug::read(self.running, number)
     }
 
-    fn write_dr(&mut self, _: u8, _: u64) -> Result<(), Fault> {
-        Err(Fault::Unhandleable(
-            "debug register access outside the processor",
-        ))
+    fn write_dr(&mut self, number: u8, value: u64) -> Result<(), Fault> {
+        debug::write(self.running, number, value)
     }
 }

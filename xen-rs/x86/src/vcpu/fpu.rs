@@ -271,6 +271,27 @@ impl Extended {
         }
     }
 
+    /// DR0 to DR3.
+    #[must_use]
+    pub fn debug_address(&self, number: usize) -> u64 {
+        if self.loaded {
+            debug_registers()[number]
+        } else {
+            self.dr[number]
+        }
+    }
+
+    /// Sets one of DR0 to DR3.
+    pub fn set_debug_address(&mut self, number: usize, value: u64) {
+        if self.loaded {
+            self.dr = debug_registers();
+        }
+        self.dr[number] = value;
+        if self.loaded {
+            set_debug_registers(self.dr);
+        }
+    }
+
     /// Saves the registers of this CPU.
     pub fn unload(&mut self) {
         if !self.loaded {

@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod control;
+pub mod debug;
 pub mod emulation;
 pub mod entry;
 pub mod exit;

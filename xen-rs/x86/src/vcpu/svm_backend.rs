@@ -9,6 +9,7 @@ use xen_core::domain::Domain;
 use xen_core::ids::Maddr;
 
 use super::backend::{Backend, Event, Exit};
+use crate::cpu::emulated::is_emulated;
 use crate::cpu::instructions::cr3;
 use crate::domain::X86Domain;
 use crate::guest_paging::PagingState;
@@ -74,6 +75,9 @@ impl Backend for Svm {
             0,
         ];
         vmcb.intercept_cr = intercept::CR4_WRITE;
+        // QEMU's emulated VMRUN and #VMEXIT (7.2) change DR7, but not the list of breakpoints that goes with it. The next write of DR7 then
+        // takes a breakpoint off that list for one of another kind, and the emulator dies (`cpu_x86_update_dr7`). Only guests write DR7.
+        vmcb.intercept_dr = if is_emulated() { u32::MAX } else { 0 };
         vmcb.intercept_exceptions = intercept::EXCEPTIONS;
         vmcb.virtual_interrupt = vintr::MASKING;
         let mut svm = Self {
@@ -469,6 +473,7 @@ impl Backend for Svm {
             exit::MACHINE_CHECK => Exit::Exception(18),
             // Emulated processors report it in 32 bits.
             exit::INVALID | exit::INVALID_32 => Exit::Invalid,
+            exit::DR0_READ..=exit::DR15_WRITE => Exit::Emulate,
             code => Exit::Unknown(code),
         }
     }
@@ -634,6 +639,7 @@ mod tests {
         assert_eq!(exit_of(exit::INVD, 0, 0), Exit::CacheFlush(Expected::Invd));
         assert_eq!(exit_of(exit::MSR, 1, 0), Exit::WriteMsr);
         assert_eq!(exit_of(exit::IRET, 0, 0), Exit::Iret);
+        assert_eq!(exit_of(exit::DR15_WRITE - 8, 0, 0), Exit::Emulate);
         assert_eq!(exit_of(exit::INVALID_32, 0, 0), Exit::Invalid);
         assert_eq!(exit_of(exit::SMI, 0, 0), Exit::Unknown(exit::SMI));
         let fault = Exit::NestedFault {
