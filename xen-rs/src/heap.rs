@@ -9,6 +9,7 @@ use talc::TalcLock;
 use talc::source::Manual;
 use xen_core::ids::Mfn;
 use xen_core::memory::allocator::{MAX_ORDER, Purpose};
+use xen_core::memory::heap_use::HEAP_USE;
 use xen_core::memory::remains::Remains;
 use xen_x86::direct_map::BASE;
 use xen_x86::dom0::PhysRange;
@@ -85,17 +86,7 @@ impl Heap {
         unsafe { self.small.lock().allocate(layout) }.map_or(ptr::null_mut(), |p| p.as_ptr())
     }
 
-    fn grow(&self) -> bool {
-        let block = take_frames(GROWTH_ORDER, 1 << GROWTH_ORDER);
-        // SAFETY: fresh frames that nobody else uses.
-        !block.is_null()
-            && unsafe { self.small.lock().claim(block, 4096 << GROWTH_ORDER) }.is_some()
-    }
-}
-
-// SAFETY: blocks come from talc, or are whole frames taken from the allocator until they are given back.
-unsafe impl GlobalAlloc for Heap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    fn allocate(&self, layout: Layout) -> *mut u8 {
         if layout.size() >= LARGE && try_hv().is_some() {
             return take_frames(order_of(&layout), pages_of(&layout));
         }
@@ -107,7 +98,26 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    fn grow(&self) -> bool {
+        let block = take_frames(GROWTH_ORDER, 1 << GROWTH_ORDER);
+        // SAFETY: fresh frames that nobody else uses.
+        !block.is_null()
+            && unsafe { self.small.lock().claim(block, 4096 << GROWTH_ORDER) }.is_some()
+    }
+}
+
+// SAFETY: blocks come from talc, or are whole frames taken from the allocator until they are given back.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let object = self.allocate(layout);
+        if !object.is_null() {
+            HEAP_USE.made(layout.size());
+        }
+        object
+    }
+
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HEAP_USE.freed(layout.size());
         let address = pointer as u64;
         if layout.size() >= LARGE && address.is_multiple_of(4096) && is_large(address) {
             if let Some(hv) = try_hv() {

@@ -12,6 +12,7 @@ use super::Hypervisor;
 use crate::console;
 use crate::domain::Domain;
 use crate::ids::Domid;
+use crate::memory::heap_use::HEAP_USE;
 use crate::sched::Schedulable;
 use crate::vcpu::Vcpu;
 
@@ -158,6 +159,12 @@ fn memory(hv: &Hypervisor, out: &mut Text) -> fmt::Result {
         out,
         "{} pages, {free} free, {claimed} of these claimed, {dirty} to be scrubbed",
         hv.host.total_pages
+    )?;
+    writeln!(
+        out,
+        "heap: {} objects of {} bytes",
+        HEAP_USE.objects(),
+        HEAP_USE.bytes()
     )?;
     hv.every_domain(|domain| {
         writeln!(

@@ -5,4 +5,5 @@ mod block;
 pub mod frame;
 pub mod frame_list;
 mod free_lists;
+pub mod heap_use;
 pub mod remains;
