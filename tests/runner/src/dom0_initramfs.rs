@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use crate::cpio::Archive;
 use crate::elf;
@@ -24,6 +25,9 @@ pub struct Dom0Files {
     /// The initramfs made here.
     pub initramfs: PathBuf,
 }
+
+/// Held while the file is made: the first scenario that needs it makes it for all.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// Makes the initramfs below `out` unless the one there is newer than everything it is made of.
 pub fn prepare(debian: &Path, out: &Path) -> Result<Dom0Files, String> {
@@ -44,6 +48,7 @@ pub fn prepare(debian: &Path, out: &Path) -> Result<Dom0Files, String> {
     inputs.extend(
         ["contents", "init", "guest-init", "demo.cfg"].map(|name| Path::new(SOURCES).join(name)),
     );
+    let _only_one = MAKING.lock();
     if !is_newer(&initramfs, &inputs) {
         fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
         let archive = build(&root, &kernel)?;

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::thread;
 
 /// What the user is told when the command line makes no sense.
 pub const USAGE: &str = "\
@@ -16,6 +17,8 @@ usage: runner all [OPTION]...             the scenarios listed in tests/scenario
   --debian DIR     where tests/debian.sh unpacked Debian    (target/debian)
   --guests DIR     where the bare test kernels are          (target/guests)
   --qemu ARGS      further arguments for the emulator
+  --jobs N         scenarios that run at once, each on one processor
+                   (all: this machine's processors, 4 at most; else 1)
   --console        print the serial console as it comes";
 
 /// What to do.
@@ -52,6 +55,8 @@ pub struct Options {
     pub guests: PathBuf,
     /// Further arguments for the emulator.
     pub qemu: Vec<String>,
+    /// How many scenarios run at once. An emulator keeps one processor busy and takes up to 5 GiB of memory.
+    pub jobs: usize,
     /// Copy the serial console to standard output.
     pub show_console: bool,
 }
@@ -59,6 +64,10 @@ pub struct Options {
 impl Options {
     fn new(command: Command) -> Self {
         let show_console = command == Command::Run;
+        let jobs = match command {
+            Command::All => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(4)),
+            _ => 1,
+        };
         Self {
             command,
             image: "target/xen-rs".into(),
@@ -69,6 +78,7 @@ impl Options {
             debian: "target/debian".into(),
             guests: "target/guests".into(),
             qemu: Vec::new(),
+            jobs,
             show_console,
         }
     }
@@ -98,6 +108,7 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> 
             "--qemu" => options
                 .qemu
                 .extend(value()?.split_whitespace().map(String::from)),
+            "--jobs" => options.jobs = number::<usize>(&value()?)?.max(1),
             "--console" => options.show_console = true,
             name => match &mut options.command {
                 Command::Scenarios(names) if !name.starts_with('-') => names.push(name.into()),
@@ -138,6 +149,14 @@ mod tests {
     fn the_demonstration_shows_its_console() {
         assert!(parsed("run").unwrap().show_console);
         assert!(!parsed("all").unwrap().show_console);
+    }
+
+    #[test]
+    fn only_the_whole_suite_runs_several_at_once_by_itself() {
+        assert_eq!(parsed("scenario a").unwrap().jobs, 1);
+        assert!((1..=4).contains(&parsed("all").unwrap().jobs));
+        assert_eq!(parsed("scenario a b --jobs 2").unwrap().jobs, 2);
+        assert!(parsed("all --jobs some").is_err());
     }
 
     #[test]

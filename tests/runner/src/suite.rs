@@ -1,8 +1,11 @@
-//! Runs scenarios one after another: makes the boot CD, starts the machine, reports.
+//! Runs scenarios, several at once where asked: makes the boot CD, starts the machine, reports.
 
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::boot_cd::{self, Module, Part};
@@ -19,11 +22,7 @@ const DEMONSTRATION: &str = "debian-pvh-guest";
 
 /// Does what the command line asks; true when everything passed.
 pub fn run(options: &Options) -> Result<bool, String> {
-    let given = Overrides {
-        cpus: options.cpus,
-        memory_mib: options.memory_mib,
-        limit_s: options.limit_s,
-    };
+    let plain = |name: &String| (name.clone(), Overrides::default());
     let chosen = match &options.command {
         Command::List => {
             scenario::names()?
@@ -32,28 +31,42 @@ pub fn run(options: &Options) -> Result<bool, String> {
             return Ok(true);
         }
         Command::All => scenario::enabled()?,
-        Command::Scenarios(names) => names
-            .iter()
-            .map(|name| (name.clone(), Overrides::default()))
-            .collect(),
-        Command::Run => vec![(DEMONSTRATION.into(), Overrides::default())],
+        Command::Scenarios(names) => names.iter().map(plain).collect(),
+        Command::Run => vec![plain(&DEMONSTRATION.into())],
     };
-    let mut report = Report::default();
-    for (name, own) in chosen {
-        let overrides = Overrides {
-            cpus: given.cpus.or(own.cpus),
-            ..given
-        };
-        let title = overrides
-            .cpus
-            .map_or_else(|| name.clone(), |cpus| format!("{name}-{cpus}cpus"));
-        let log = PathBuf::from(format!("{LOGS}/{title}.log"));
-        let started = Instant::now();
-        let verdict =
-            run_one(options, &name, &title, overrides, &log).unwrap_or_else(Verdict::Failed);
+    let (report, next) = (Mutex::new(Report::default()), AtomicUsize::new(0));
+    let work = || {
+        while let Some((name, own)) = chosen.get(next.fetch_add(1, Relaxed)) {
+            run_and_tell(options, name, *own, &report);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(work);
+        }
+    });
+    let report = report
+        .into_inner()
+        .map_err(|_| "a scenario's run panicked")?;
+    Ok(report.finish())
+}
+
+/// Runs one scenario with what the list of scenarios and the caller set, and puts the result into the report.
+fn run_and_tell(options: &Options, name: &str, own: Overrides, report: &Mutex<Report>) {
+    let overrides = Overrides {
+        cpus: options.cpus.or(own.cpus),
+        memory_mib: options.memory_mib,
+        limit_s: options.limit_s,
+    };
+    let title = overrides
+        .cpus
+        .map_or_else(|| name.into(), |cpus| format!("{name}-{cpus}cpus"));
+    let log = PathBuf::from(format!("{LOGS}/{title}.log"));
+    let started = Instant::now();
+    let verdict = run_one(options, name, &title, overrides, &log).unwrap_or_else(Verdict::Failed);
+    if let Ok(mut report) = report.lock() {
         report.tell(&title, &verdict, started.elapsed(), &log);
     }
-    Ok(report.finish())
 }
 
 fn run_one(
