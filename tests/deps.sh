@@ -8,7 +8,7 @@ packages=(
     debian-archive-keyring xz-utils zstd                     # dom0's files from Debian's packages
     e2fsprogs grub-common grub-pc-bin mtools xorriso         # boot CD and disk
     qemu-system-x86                                          # the machine
-    bochs bochsbios                                          # the machine with what QEMU lacks
+    bochs bochsbios vgabios                                  # the machine with what QEMU lacks
 )
 
 missing=()
