@@ -87,7 +87,7 @@ vga: extension=none
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path={cd}, status=inserted
 boot: cdrom
-com1: enabled=1, mode=socket-client, dev=localhost:{port}
+com1: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
 log: {log}
 clock: sync=none
 plugin_ctrl: biosdev=1, sb16=0, es1370=0, voodoo=0, gameport=0, parallel=0

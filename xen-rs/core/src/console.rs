@@ -7,32 +7,37 @@
 //! dropped, counted and noted, so that no guest can hold up the hypervisor or drown its messages.
 //!
 //! Messages carry a level; thresholds come from `loglvl=` and, for what guests cause, `guest_loglvl=` (docs of Xen 4.20, "loglvl").
+//!
+//! | file | concept |
+//! |---|---|
+//! | `circle` | room for the newest of a stream of bytes |
+//! | `ring`, `transmit` | what `xl dmesg` reads, and what is on its way to the sink |
+//! | `stamp` | what stands before each line |
+//! | `state` | all that is behind the lock |
+//! | `dying` | printing when others may never give the lock back |
 
+mod circle;
+mod dying;
 mod ring;
 mod stamp;
+mod state;
+#[cfg(test)]
+mod testing;
 mod transmit;
 
-use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-
-use spin::Once;
+use core::fmt;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::cmdline::{LogThreshold, Timestamps};
 use crate::lock::{Guard, Lock, Rank};
 use crate::message_limit::MessageLimit;
 
-use ring::Ring;
-use stamp::Stamp;
-use transmit::Transmit;
+use state::{Mode, NEWS, State};
 
+pub use dying::{begin_dying, print_while_dying};
 pub use ring::RING_SIZE;
-pub use stamp::Now;
+pub use stamp::{Now, set_clocks};
 pub use transmit::QUEUE_SIZE;
-
-/// Room in the queue that a message of the hypervisor's waits for; few lines are longer.
-const LINE_ROOM: usize = 1024;
-/// Attempts to get the console's lock when dying, longer than anybody keeps it.
-const DYING_PATIENCE: u32 = 1_000_000;
 
 /// How much a message matters; smaller matters more.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,49 +61,6 @@ pub trait Sink: Sync {
     fn announce(&self, wanted: bool);
     /// Sends bytes without any lock, waiting for the device: for a machine that dies and cannot get its locks.
     fn send_dying(&self, bytes: &[u8]);
-}
-
-/// When queued bytes leave.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Mode {
-    /// Whoever printed waits until they are out.
-    Polled,
-    /// The device's interrupt, a timer or the next printer moves them.
-    Queued,
-}
-
-struct State {
-    ring: Ring,
-    transmit: Transmit,
-    sink: Option<&'static dyn Sink>,
-    mode: Mode,
-    at_line_start: bool,
-    timestamps: Timestamps,
-    /// For messages between the two thresholds: ten at once and then one in five seconds, as `printk_ratelimit` of Xen allows.
-    limit: MessageLimit,
-    /// For messages about guests however much is asked for: some at once, then one a second.
-    guest_messages: MessageLimit,
-    /// For lines that guests write: some more, so that a guest that makes the hypervisor complain can still say what it does.
-    guest_lines: MessageLimit,
-    /// Lines that guests caused and that were dropped, not noted yet.
-    dropped_lines: u64,
-}
-
-impl State {
-    const fn new() -> Self {
-        Self {
-            ring: Ring::EMPTY,
-            transmit: Transmit::EMPTY,
-            sink: None,
-            mode: Mode::Polled,
-            at_line_start: true,
-            timestamps: Timestamps::None,
-            limit: MessageLimit::new(10, 5000),
-            guest_messages: MessageLimit::new(60, 1000),
-            guest_lines: MessageLimit::new(100, 100),
-            dropped_lines: 0,
-        }
-    }
 }
 
 #[cfg(not(test))]
@@ -131,19 +93,10 @@ static LOWER: AtomicU8 = AtomicU8::new(LogThreshold::HYPERVISOR.lower);
 static UPPER: AtomicU8 = AtomicU8::new(LogThreshold::HYPERVISOR.upper);
 static GUEST_LOWER: AtomicU8 = AtomicU8::new(LogThreshold::GUEST.lower);
 static GUEST_UPPER: AtomicU8 = AtomicU8::new(LogThreshold::GUEST.upper);
-/// Something waits in the queue: a hint that can be read without the lock.
-static WAITING: AtomicBool = AtomicBool::new(false);
-/// The ring has got something since [`take_news`].
-static NEWS: AtomicBool = AtomicBool::new(false);
-static CLOCKS: Once<fn() -> Now> = Once::new();
-/// The sink once more, for when the lock cannot be had.
-static LAST_RESORT: Once<&'static dyn Sink> = Once::new();
-/// The lock's holder will never give it back.
-static LOCK_IS_LOST: AtomicBool = AtomicBool::new(false);
 
 /// Sends everything from now on to `sink` as well, waiting for it until [`stop_waiting`].
 pub fn set_sink(sink: &'static dyn Sink) {
-    LAST_RESORT.call_once(|| sink);
+    dying::remember(sink);
     console().lock().sink = Some(sink);
 }
 
@@ -158,11 +111,6 @@ pub fn set_levels(own: LogThreshold, guest: LogThreshold) {
 /// Sets what stands before each line (`console_timestamps=`).
 pub fn set_timestamps(form: Timestamps) {
     console().lock().timestamps = form;
-}
-
-/// Tells how to read the clocks, once they run.
-pub fn set_clocks(read: fn() -> Now) {
-    CLOCKS.call_once(|| read);
 }
 
 /// Gives the ring (`conring_size`) and the queue (`serial_tx_buffer`) more room. Empty slices change nothing.
@@ -194,7 +142,7 @@ pub fn poll() {
 #[cfg(not(test))]
 #[must_use]
 pub fn is_waiting() -> bool {
-    WAITING.load(Ordering::Relaxed)
+    state::WAITING.load(Ordering::Relaxed)
 }
 
 /// As above, without the hint, which all test threads share.
@@ -208,108 +156,6 @@ pub fn is_waiting() -> bool {
 #[must_use]
 pub fn take_news() -> bool {
     NEWS.load(Ordering::Relaxed) && NEWS.swap(false, Ordering::Relaxed)
-}
-
-fn now() -> Now {
-    CLOCKS.get().map_or(Now::default(), |read| read())
-}
-
-impl State {
-    fn put(&mut self, bytes: &[u8]) {
-        self.ring.put(bytes);
-        NEWS.store(true, Ordering::Relaxed);
-        self.put_to_sink(bytes);
-    }
-
-    fn put_to_sink(&mut self, bytes: &[u8]) {
-        if self.sink.is_some() {
-            self.transmit.push(bytes);
-        }
-        if let Some(last) = bytes.last() {
-            self.at_line_start = *last == b'\n';
-        }
-    }
-
-    fn limit(&self) -> &MessageLimit {
-        &self.limit
-    }
-
-    fn end_line(&mut self) {
-        if !self.at_line_start {
-            self.put(b"\n");
-        }
-    }
-
-    /// A line of the hypervisor's; one with line feeds becomes several.
-    fn line(&mut self, text: fmt::Arguments<'_>) {
-        self.end_line();
-        // Writing to the ring cannot fail.
-        let _ = writeln!(Prefixed(self), "{text}");
-    }
-
-    fn pump(&mut self) {
-        if let Some(sink) = self.sink {
-            self.transmit.pump(sink, self.mode == Mode::Queued);
-        }
-        WAITING.store(self.transmit.waiting() > 0, Ordering::Relaxed);
-    }
-
-    /// Says what was lost, now that there is room to say it.
-    fn note_losses(&mut self) {
-        if self.transmit.room() < self.transmit.size() / 2 {
-            return;
-        }
-        let (lines, bytes) = (
-            core::mem::take(&mut self.dropped_lines),
-            self.transmit.take_lost(),
-        );
-        if lines > 0 {
-            self.line(format_args!(
-                "console: {lines} lines of guests dropped, there was no room"
-            ));
-        }
-        if bytes > 0 {
-            self.line(format_args!(
-                "console: {bytes} bytes did not reach the serial port"
-            ));
-        }
-    }
-
-    fn has_room_for_a_line(&self) -> bool {
-        self.sink.is_none() || self.transmit.room() >= LINE_ROOM || self.transmit.is_stuck()
-    }
-
-    /// Whether something that a guest caused may be queued: half of the queue is the hypervisor's own.
-    fn has_room_for_guests(&self) -> bool {
-        self.sink.is_none()
-            || self.mode == Mode::Polled
-            || self.transmit.room() >= self.transmit.size() / 2
-    }
-}
-
-/// Begins every line with `(XEN)` and, if wanted, the time.
-struct Prefixed<'a>(&'a mut State);
-
-struct Raw<'a>(&'a mut State);
-
-impl Write for Raw<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.put(text.as_bytes());
-        Ok(())
-    }
-}
-
-impl Write for Prefixed<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for line in text.split_inclusive('\n') {
-            if self.0.at_line_start {
-                let form = self.0.timestamps;
-                write!(Raw(self.0), "(XEN) {}", Stamp { form, now: now() })?;
-            }
-            self.0.put(line.as_bytes());
-        }
-        Ok(())
-    }
 }
 
 /// Waits, not under the lock, until there is room for a line of the hypervisor's.
@@ -358,22 +204,16 @@ pub fn log(level: Level, text: fmt::Arguments<'_>) {
         print(text);
     } else if (level as u8) <= UPPER.load(Ordering::Relaxed) {
         let mut state = with_room();
-        if within_limit(&mut state, |state| &state.limit, now().system_ns) {
+        if state.is_within_limit(between_thresholds, stamp::now().system_ns) {
             state.line(text);
         }
         finish(state);
     }
 }
 
-/// Whether a message that `chosen` counts may be printed now; if so, says how many were not.
-fn within_limit(state: &mut State, chosen: fn(&State) -> &MessageLimit, now_ns: u64) -> bool {
-    let Some(missed) = chosen(state).pass(now_ns) else {
-        return false;
-    };
-    if missed > 0 {
-        state.line(format_args!("printk: {missed} messages suppressed"));
-    }
-    true
+/// What counts messages that are neither always printed nor never.
+fn between_thresholds(state: &State) -> &MessageLimit {
+    &state.limit
 }
 
 /// Prints a line that a guest caused, if `guest_loglvl=`, a rate limit and the room in the queue let it.
@@ -396,11 +236,11 @@ fn for_guest(
     if !always && (level as u8) > GUEST_UPPER.load(Ordering::Relaxed) {
         return;
     }
-    let limit = if always { limit } else { State::limit };
+    let limit = if always { limit } else { between_thresholds };
     let mut state = console().lock();
     if !state.has_room_for_guests() {
-        state.dropped_lines = state.dropped_lines.saturating_add(1);
-    } else if within_limit(&mut state, limit, now_ns) {
+        state.drop_guest_line();
+    } else if state.is_within_limit(limit, now_ns) {
         state.note_losses();
         write(&mut state);
     }
@@ -428,19 +268,12 @@ pub fn put_raw(bytes: &[u8], to_ring: bool) -> usize {
 
 /// Passes on a line that a guest writes to the debug port, with its number in front and without unprintable bytes.
 pub fn put_guest_line(domid: u16, now_ns: u64, bytes: &[u8]) {
-    let write = |state: &mut State| {
-        state.end_line();
-        let form = state.timestamps;
-        // Writing to the ring cannot fail.
-        let _ = write!(Raw(state), "(d{domid}) {}", Stamp { form, now: now() });
-        for &byte in bytes {
-            if byte == b'\t' || (b' '..=b'~').contains(&byte) {
-                state.put(&[byte]);
-            }
-        }
-        state.put(b"\n");
-    };
-    for_guest(Level::Debug, now_ns, |state| &state.guest_lines, write);
+    for_guest(
+        Level::Debug,
+        now_ns,
+        |state| &state.guest_lines,
+        |state| state.guest_line(domid, bytes),
+    );
 }
 
 /// Copies ring contents from byte number `from` on (clamped to what is still there) into `into`. Returns the bytes copied and the number of
@@ -453,58 +286,6 @@ pub fn read(from: u64, into: &mut [u8]) -> (usize, u64) {
 /// Forgets everything written so far, as `xl dmesg -c` does.
 pub fn clear() {
     console().lock().ring.clear();
-}
-
-fn try_lock_patiently() -> Option<Guard<'static, State>> {
-    if LOCK_IS_LOST.load(Ordering::Relaxed) {
-        return None;
-    }
-    let state = (0..DYING_PATIENCE).find_map(|_| console().try_lock());
-    LOCK_IS_LOST.store(state.is_none(), Ordering::Relaxed);
-    state
-}
-
-/// The machine dies: everything queued is sent, and `stop_others` is called while nobody else can hold the console's lock, if it
-/// can be had at all. Afterwards [`print_while_dying`] waits for the device.
-pub fn begin_dying(stop_others: impl FnOnce()) {
-    let mut state = try_lock_patiently();
-    stop_others();
-    if let Some(state) = &mut state {
-        state.mode = Mode::Polled;
-        flush(state);
-    }
-}
-
-/// Waits under the lock: nobody else is there any more.
-fn flush(state: &mut State) {
-    while state.sink.is_some() && state.transmit.waiting() > 0 && !state.transmit.is_stuck() {
-        state.pump();
-    }
-}
-
-/// Lets a dying machine print, even if a lock holder will never come back.
-pub fn print_while_dying(text: fmt::Arguments<'_>) {
-    match try_lock_patiently() {
-        Some(mut state) if !state.transmit.is_stuck() => {
-            state.line(text);
-            flush(&mut state);
-        }
-        _ => {
-            // The sink cannot say that it failed.
-            let _ = LAST_RESORT
-                .get()
-                .map(|sink| write!(Dying(*sink), "\r\n(XEN) {text}"));
-        }
-    }
-}
-
-struct Dying(&'static dyn Sink);
-
-impl Write for Dying {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.send_dying(text.as_bytes());
-        Ok(())
-    }
 }
 
 /// Prints an error.
@@ -521,78 +302,8 @@ macro_rules! info { ($($arg:tt)*) => { $crate::console::log($crate::console::Lev
 macro_rules! debug { ($($arg:tt)*) => { $crate::console::log($crate::console::Level::Debug, format_args!($($arg)*)) }; }
 
 #[cfg(test)]
-mod testing {
-    use super::Sink;
-    use std::string::String;
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-    use std::vec::Vec;
-
-    /// A serial port with a queue of its own of some bytes, which empties when told to.
-    pub struct Device {
-        fifo: usize,
-        room: AtomicUsize,
-        is_endless: AtomicBool,
-        announcing: AtomicBool,
-        sent: Mutex<Vec<u8>>,
-    }
-
-    impl Device {
-        pub fn new(fifo: usize) -> Self {
-            Self {
-                fifo,
-                room: AtomicUsize::new(fifo),
-                is_endless: AtomicBool::new(false),
-                announcing: AtomicBool::new(false),
-                sent: Mutex::default(),
-            }
-        }
-
-        /// It has sent what it had.
-        pub fn ready(&self) {
-            self.room.store(self.fifo, SeqCst);
-        }
-
-        /// It sends faster than anybody can write.
-        pub fn never_full(&self) {
-            self.is_endless.store(true, SeqCst);
-            self.ready();
-        }
-
-        pub fn is_announcing(&self) -> bool {
-            self.announcing.load(SeqCst)
-        }
-
-        pub fn text(&self) -> String {
-            String::from_utf8_lossy(&self.sent.lock().unwrap()).into_owned()
-        }
-    }
-
-    impl Sink for Device {
-        fn send(&self, bytes: &[u8]) -> usize {
-            let len = bytes.len().min(self.room.load(SeqCst));
-            self.sent.lock().unwrap().extend_from_slice(&bytes[..len]);
-            if !self.is_endless.load(SeqCst) {
-                // As a 16550: nothing more until all is sent.
-                self.room
-                    .store(if len == 0 { self.room.load(SeqCst) } else { 0 }, SeqCst);
-            }
-            len
-        }
-
-        fn announce(&self, wanted: bool) {
-            self.announcing.store(wanted, SeqCst);
-        }
-
-        fn send_dying(&self, bytes: &[u8]) {
-            self.sent.lock().unwrap().extend_from_slice(bytes);
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
-    use super::testing::Device;
+    use super::testing::attach;
     use super::*;
     use alloc::boxed::Box;
     use std::string::String;
@@ -602,12 +313,6 @@ mod tests {
         let mut bytes = vec![0; ring_size()];
         let (len, _) = read(from, &mut bytes);
         String::from_utf8_lossy(&bytes[..len]).into_owned()
-    }
-
-    fn attach(fifo: usize) -> &'static Device {
-        let device = Box::leak(Box::new(Device::new(fifo)));
-        set_sink(device);
-        device
     }
 
     const ALL: LogThreshold = LogThreshold { lower: 4, upper: 4 };
@@ -698,23 +403,18 @@ mod tests {
         let device = attach(16);
         stop_waiting();
         let mut state = console().lock();
-        state.transmit.push(&[b'.'; QUEUE_SIZE / 2 + 1]);
+        state.transmit.push(&[b'.'; QUEUE_SIZE / 2 + 100]);
         drop(state);
-        let flood = |count| {
-            let mut state = console().lock();
-            for _ in 0..count {
-                if !state.has_room_for_guests() {
-                    state.dropped_lines += 1;
-                }
-            }
-        };
-        flood(3);
+        for n in 0..3 {
+            log_guest(Level::Error, 0, format_args!("flood {n}"));
+        }
         device.never_full();
         while is_waiting() {
             poll();
         }
         print(format_args!("own"));
         let text = device.text();
+        assert!(!everything_after(0).contains("flood"), "{text}");
         assert!(
             text.ends_with(
                 "console: 3 lines of guests dropped, there was no room\r\n(XEN) own\r\n"
@@ -732,22 +432,6 @@ mod tests {
         }
         assert!(everything_after(0).ends_with("16383\n"));
         assert_eq!(put_raw(&[b'd'; 100], false), 100);
-    }
-
-    #[test]
-    fn dying_machine_sends_what_is_queued_first() {
-        let device = attach(16);
-        stop_waiting();
-        print(format_args!("a line that does not go out at once"));
-        device.never_full();
-        let mut stopped = false;
-        begin_dying(|| stopped = true);
-        print_while_dying(format_args!("the end"));
-        assert!(stopped);
-        assert_eq!(
-            device.text(),
-            "(XEN) a line that does not go out at once\r\n(XEN) the end\r\n"
-        );
     }
 
     #[test]

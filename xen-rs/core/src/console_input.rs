@@ -1,7 +1,7 @@
 //! What is typed on the serial console: for dom0, through a ring that it reads, or for the hypervisor, as debug keys.
 //!
-//! Three times Ctrl-a, or another letter, switches between the two (docs of Xen 4.20, "conswitch"). The serial driver calls [`push`] for every byte and does
-//! what it says; dom0 reads with `CONSOLEIO_read`. The ring and the state are behind one lock of rank `Console`.
+//! Three times Ctrl-a, or another letter, switches between the two (docs of Xen 4.20, "conswitch"). The serial driver calls [`push`] for
+//! every byte and does what it says; dom0 reads with `CONSOLEIO_read`. The ring and the state are behind one lock of rank `Console`.
 
 use crate::console;
 use crate::lock::{Lock, Rank};

@@ -32,7 +32,7 @@ pub const NO_SHUTDOWN_CODE: u8 = 255;
 #[derive(Default)]
 pub struct PauseState {
     count: AtomicU32,
-    /// Set by shutdown and death; never undone but by resume.
+    /// Set by shutdown, undone by resume.
     stopped: AtomicBool,
 }
 
@@ -53,7 +53,7 @@ impl PauseState {
         self.count.fetch_sub(1, SeqCst) == 1 && !self.stopped.load(SeqCst)
     }
 
-    /// Stops (shutdown, death) or resumes.
+    /// Stops (shutdown) or resumes.
     pub fn set_stopped(&self, stopped: bool) {
         self.stopped.store(stopped, SeqCst);
     }

@@ -174,7 +174,7 @@ impl MachineMemory for FakeMemory {
     }
 }
 
-/// CPUs and a clock that move only when a test says so.
+/// CPUs, and a clock that moves only when a test says so.
 #[derive(Default)]
 pub struct FakeMachine {
     state: Mutex<MachineState>,
@@ -184,6 +184,9 @@ pub struct FakeMachine {
 struct MachineState {
     this_cpu: u32,
     now_ns: u64,
+    /// By how much readings move the clock, and how many still do.
+    step_ns: u64,
+    steps: u32,
     kicks: Vec<CpuId>,
     timers: BTreeMap<u32, u64>,
 }
@@ -210,6 +213,18 @@ impl FakeMachine {
         lock(&self.state).now_ns += by_ns;
     }
 
+    /// Lets the clock move by so much after each of the next `readings`, as if the work between them took time.
+    pub fn move_with_readings(&self, by_ns: u64, readings: u32) {
+        let mut state = lock(&self.state);
+        (state.step_ns, state.steps) = (by_ns, readings);
+    }
+
+    /// How many of these readings are still to come.
+    #[must_use]
+    pub fn readings_left(&self) -> u32 {
+        lock(&self.state).steps
+    }
+
     /// The CPUs kicked since the last call, oldest first; forgets them.
     pub fn take_kicks(&self) -> Vec<CpuId> {
         core::mem::take(&mut lock(&self.state).kicks)
@@ -232,7 +247,13 @@ impl Machine for FakeMachine {
     }
 
     fn now_ns(&self) -> u64 {
-        lock(&self.state).now_ns
+        let mut state = lock(&self.state);
+        let now_ns = state.now_ns;
+        if state.steps > 0 {
+            state.steps -= 1;
+            state.now_ns += state.step_ns;
+        }
+        now_ns
     }
 
     fn kick(&self, cpu: CpuId) {

@@ -37,7 +37,7 @@ pub use destroy::Teardown;
 pub use free_frames::Returns;
 pub use lifecycle::CreateDomain;
 pub use pages::{FrameTables, GuestPage};
-pub use pod::Shortage;
+pub use pod::{Effort, Shortage};
 
 /// A vCPU by name: what a timer slot belongs to.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 const MS: u64 = 1_000_000;
+/// Milliseconds by which clocks that CPUs read at one moment may seem to differ; far more than they do.
+const ONE_MOMENT_MS: u32 = 60_000;
 
 /// Credit for messages, in milliseconds of waiting; shared by all CPUs without a lock.
 pub struct MessageLimit {
@@ -33,8 +35,9 @@ impl MessageLimit {
         let full = self.burst * self.cost_ms;
         let spend = |state: u64| {
             let (used, since) = ((state >> 32) as u32, state as u32);
-            // Another CPU may have read its clock a moment later; half of the wrapped clock's range is no moment.
-            let passed = Some(now.wrapping_sub(since)).filter(|passed| *passed < 1 << 31);
+            // Another CPU may have read its clock a moment later. Any other difference, up to the wrap after 49 days, is time that passed.
+            let passed = Some(now.wrapping_sub(since))
+                .filter(|passed| *passed < ONE_MOMENT_MS.wrapping_neg());
             let used = used.saturating_sub(passed.unwrap_or(0)) + self.cost_ms;
             let since = passed.map_or(since, |_| now);
             (used <= full).then_some(u64::from(used) << 32 | u64::from(since))
@@ -78,6 +81,17 @@ mod tests {
         assert!(limit.pass(10 * SECOND).is_some());
         assert_eq!(limit.pass(0), None);
         assert_eq!(limit.pass(10 * SECOND), None);
+    }
+
+    #[test]
+    fn month_without_a_message_gives_the_full_burst_and_then_the_rate() {
+        let limit = MessageLimit::new(2, 1000);
+        let month = 30 * 24 * 3600 * SECOND;
+        for start in [month, 2 * month] {
+            assert!((0..10).filter(|_| limit.pass(start).is_some()).count() == 2);
+            let next = (1..=5).map(|second| limit.pass(start + second * SECOND));
+            assert!(next.into_iter().all(|passed| passed.is_some()), "{start}");
+        }
     }
 
     #[test]

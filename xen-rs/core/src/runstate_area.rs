@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use xen_abi::vcpu::XEN_RUNSTATE_UPDATE;
 
 use crate::domain::Domain;
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Effort, Hypervisor};
 use crate::sched::RunstateSnapshot;
 use crate::vcpu::GuestArea;
 
@@ -14,7 +14,7 @@ pub const SIZE_64: usize = 48;
 /// Bytes for a 32-bit guest, which aligns 64-bit values to four bytes.
 pub const SIZE_32: usize = 44;
 
-/// Writes a snapshot. With `update` the entry time carries the update flag while the rest changes.
+/// Writes a snapshot where there is a page for it. With `update` the entry time carries the update flag while the rest changes.
 pub fn write(
     hv: &Hypervisor,
     domain: &Domain,
@@ -30,22 +30,18 @@ pub fn write(
         bytes[at..at + 8].copy_from_slice(&time.to_le_bytes());
     }
     let entry = snapshot.state_entry_time;
-    if update {
-        hv.write_area(
-            domain,
-            area,
-            entry_at,
-            &(entry | XEN_RUNSTATE_UPDATE).to_le_bytes(),
-        );
-    }
+    let put = |at, bytes: &[u8]| hv.write_area(domain, area, at, bytes, Effort::Nothing);
     let marked = if update {
         entry | XEN_RUNSTATE_UPDATE
     } else {
         entry
     };
-    bytes[entry_at..entry_at + 8].copy_from_slice(&marked.to_le_bytes());
-    hv.write_area(domain, area, 0, &bytes[..entry_at + 40]);
     if update {
-        hv.write_area(domain, area, entry_at, &entry.to_le_bytes());
+        put(entry_at, &marked.to_le_bytes());
+    }
+    bytes[entry_at..entry_at + 8].copy_from_slice(&marked.to_le_bytes());
+    put(0, &bytes[..entry_at + 40]);
+    if update {
+        put(entry_at, &entry.to_le_bytes());
     }
 }

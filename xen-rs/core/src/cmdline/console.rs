@@ -33,26 +33,13 @@ impl Consoles {
     };
 }
 
-/// Importance of a message, as `loglvl=` names it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Severity {
-    /// Something failed.
-    Error = 0,
-    /// Something is wrong but works.
-    Warning = 1,
-    /// Progress.
-    Info = 2,
-    /// For developers.
-    Debug = 3,
-}
-
-/// Which messages are printed. Thresholds count severities: 0 is none, 1 errors, 2 also warnings, 3 also information, 4 everything.
+/// Which messages are printed, as the highest [`crate::console::Level`]: 0 is none, 1 errors, 2 also warnings, 3 also information, 4
+/// everything.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct LogThreshold {
-    /// Severities below this are always printed.
+    /// Levels up to this are always printed.
     pub lower: u8,
-    /// Severities from `lower` up to, not including, this are printed within a rate limit.
+    /// Levels above `lower` and up to this are printed within a rate limit.
     pub upper: u8,
 }
 
@@ -61,18 +48,6 @@ impl LogThreshold {
     pub const HYPERVISOR: Self = Self { lower: 3, upper: 3 };
     /// Default for guests: `none/warning`.
     pub const GUEST: Self = Self { lower: 0, upper: 2 };
-
-    /// Whether a message of this severity is always printed.
-    #[must_use]
-    pub const fn always(self, severity: Severity) -> bool {
-        (severity as u8) < self.lower
-    }
-
-    /// Whether a message of this severity is printed when the rate limit allows.
-    #[must_use]
-    pub const fn rate_limited(self, severity: Severity) -> bool {
-        !self.always(severity) && (severity as u8) < self.upper
-    }
 
     /// Reads `<level>[/<rate-limited level>]`; an upper level below the lower one is raised to it.
     fn parse(text: &str) -> Result<Self, BadValue> {
@@ -279,15 +254,8 @@ mod tests {
     #[test]
     fn log_levels_have_a_rate_limited_part() {
         let options = Options::parse("loglvl=all guest_loglvl=error/debug");
-        assert!(options.loglvl.always(Severity::Debug));
-        assert!(
-            options.guest_loglvl.always(Severity::Error)
-                && !options.guest_loglvl.always(Severity::Warning)
-        );
-        assert!(
-            options.guest_loglvl.rate_limited(Severity::Debug)
-                && !options.guest_loglvl.rate_limited(Severity::Error)
-        );
+        assert_eq!(options.loglvl, LogThreshold { lower: 4, upper: 4 });
+        assert_eq!(options.guest_loglvl, LogThreshold { lower: 1, upper: 4 });
         assert_eq!(
             Options::parse("loglvl=info/none").loglvl,
             LogThreshold { lower: 3, upper: 3 }
@@ -298,13 +266,8 @@ mod tests {
     #[test]
     fn defaults_are_those_of_a_release_build() {
         let options = Options::default();
-        assert!(
-            options.loglvl.always(Severity::Info) && !options.loglvl.rate_limited(Severity::Debug)
-        );
-        assert!(
-            !options.guest_loglvl.always(Severity::Error)
-                && options.guest_loglvl.rate_limited(Severity::Warning)
-        );
+        assert_eq!(options.loglvl, LogThreshold { lower: 3, upper: 3 });
+        assert_eq!(options.guest_loglvl, LogThreshold { lower: 0, upper: 2 });
     }
 
     #[test]

@@ -18,7 +18,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub use boot::{Microcode, NmiAction, Reboot, Scheduler};
-pub use console::{ConSwitch, Consoles, LogThreshold, Severity, Timestamps};
+pub use console::{ConSwitch, Consoles, LogThreshold, Timestamps};
 pub use dom0::{Dom0Iommu, Dom0Kind, Dom0Options, PortRange, VcpuLimits};
 pub use dom0_line::{DOM0_LINE_MAX, dom0_cmdline};
 pub use hardware::{CpuidFeature, Iommu, Mitigations, Quarantine, SpecCtrl};

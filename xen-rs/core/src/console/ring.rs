@@ -2,17 +2,14 @@
 //!
 //! Pure state, owned by the console and behind its lock.
 
+use super::circle::Circle;
+
 /// Bytes kept until [`Ring::grow`] gives more room, and the least there are (Xen's default `conring_size`).
 pub const RING_SIZE: usize = 16384;
 
 /// The newest bytes of the console.
 pub struct Ring {
-    /// Used before there is a heap.
-    first: [u8; RING_SIZE],
-    /// Used afterwards, if more is wanted; its length is a power of two.
-    larger: Option<&'static mut [u8]>,
-    /// Bytes ever written.
-    produced: u64,
+    circle: Circle<RING_SIZE>,
     /// Number of the oldest byte that may be read.
     start: u64,
 }
@@ -20,69 +17,44 @@ pub struct Ring {
 impl Ring {
     /// Nothing printed yet.
     pub const EMPTY: Self = Self {
-        first: [0; RING_SIZE],
-        larger: None,
-        produced: 0,
+        circle: Circle::EMPTY,
         start: 0,
     };
 
-    fn bytes(&self) -> &[u8] {
-        self.larger.as_deref().unwrap_or(&self.first)
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self.larger.as_deref_mut().unwrap_or(&mut self.first)
-    }
-
     /// Bytes kept.
     pub fn size(&self) -> usize {
-        self.bytes().len()
+        self.circle.size()
     }
 
     /// Appends bytes; the oldest make room.
     pub fn put(&mut self, bytes: &[u8]) {
-        let at = self.produced;
-        let ring = self.bytes_mut();
-        let mask = ring.len() as u64 - 1;
-        for (offset, &byte) in bytes.iter().enumerate() {
-            ring[(at.wrapping_add(offset as u64) & mask) as usize] = byte;
-        }
-        self.produced = at.wrapping_add(bytes.len() as u64);
-        self.start = self
-            .start
-            .max(self.produced.saturating_sub(self.size() as u64));
+        bytes.iter().for_each(|&byte| self.circle.put(byte));
+        let oldest = self.circle.end().saturating_sub(self.size() as u64);
+        self.start = self.start.max(oldest);
     }
 
     /// Copies from byte number `from` on (clamped to what is there). Returns the bytes copied and the number of the byte after them.
     pub fn read(&self, from: u64, into: &mut [u8]) -> (usize, u64) {
-        let from = from.clamp(self.start, self.produced);
-        let len = into.len().min((self.produced - from) as usize);
-        let ring = self.bytes();
-        let mask = ring.len() as u64 - 1;
-        for (offset, byte) in into[..len].iter_mut().enumerate() {
-            *byte = ring[((from + offset as u64) & mask) as usize];
+        let from = from.clamp(self.start, self.circle.end());
+        let mut done = 0;
+        // What is kept lies in two pieces at most.
+        for _ in 0..2 {
+            let piece = self.circle.piece(from + done as u64);
+            let len = piece.len().min(into.len() - done);
+            into[done..done + len].copy_from_slice(&piece[..len]);
+            done += len;
         }
-        (len, from + len as u64)
+        (done, from + done as u64)
     }
 
     /// Forgets everything written so far; numbers go on.
     pub fn clear(&mut self) {
-        self.start = self.produced;
+        self.start = self.circle.end();
     }
 
-    /// Moves to `room`, if that is larger, with everything that is kept. Of a length that is no power of two the beginning is used.
+    /// Moves to `room`, if that is larger, with everything that is kept ([`Circle::grow`]).
     pub fn grow(&mut self, room: &'static mut [u8]) {
-        let size = 1 << room.len().max(1).ilog2();
-        if size <= self.size() {
-            return;
-        }
-        let (room, _) = room.split_at_mut(size);
-        let ring = self.bytes();
-        let (old, new) = (ring.len() as u64 - 1, size as u64 - 1);
-        for number in self.start..self.produced {
-            room[(number & new) as usize] = ring[(number & old) as usize];
-        }
-        self.larger = Some(room);
+        self.circle.grow(room, self.start);
     }
 }
 

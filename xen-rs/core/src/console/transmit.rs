@@ -4,6 +4,7 @@
 //! the device's interrupt or by a timer ([`Transmit::pump`]).
 
 use super::Sink;
+use super::circle::Circle;
 
 /// Bytes the queue holds until [`Transmit::grow`] gives more room (`serial_tx_buffer`, Xen 4.20's default).
 pub const QUEUE_SIZE: usize = 16384;
@@ -15,11 +16,9 @@ const PATIENCE: u32 = 100_000;
 
 /// The queue.
 pub struct Transmit {
-    first: [u8; QUEUE_SIZE],
-    /// Used instead, if more is wanted; its length is a power of two.
-    larger: Option<&'static mut [u8]>,
-    /// Bytes ever queued and sent; the difference never exceeds the size.
-    queued: u64,
+    /// What waits are its bytes from number `sent` on, never more than there is room for.
+    circle: Circle<QUEUE_SIZE>,
+    /// Bytes ever sent.
     sent: u64,
     /// Bytes that found no room.
     lost: u64,
@@ -31,31 +30,21 @@ pub struct Transmit {
 impl Transmit {
     /// Nothing queued.
     pub const EMPTY: Self = Self {
-        first: [0; QUEUE_SIZE],
-        larger: None,
-        queued: 0,
+        circle: Circle::EMPTY,
         sent: 0,
         lost: 0,
         announced: false,
         refusals: 0,
     };
 
-    fn bytes(&self) -> &[u8] {
-        self.larger.as_deref().unwrap_or(&self.first)
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self.larger.as_deref_mut().unwrap_or(&mut self.first)
-    }
-
     /// Bytes the queue can hold.
     pub fn size(&self) -> usize {
-        self.bytes().len()
+        self.circle.size()
     }
 
     /// Bytes that wait.
     pub fn waiting(&self) -> usize {
-        (self.queued - self.sent) as usize
+        (self.queued() - self.sent) as usize
     }
 
     /// Bytes that still fit.
@@ -65,7 +54,7 @@ impl Transmit {
 
     /// Bytes ever queued: once as many are [`Self::sent`], all that is queued now is out.
     pub fn queued(&self) -> u64 {
-        self.queued
+        self.circle.end()
     }
 
     /// Bytes ever sent.
@@ -92,30 +81,20 @@ impl Transmit {
                 continue;
             }
             if byte == b'\n' {
-                self.push_byte(b'\r');
+                self.circle.put(b'\r');
             }
-            self.push_byte(byte);
+            self.circle.put(byte);
         }
-    }
-
-    fn push_byte(&mut self, byte: u8) {
-        let at = self.queued;
-        let queue = self.bytes_mut();
-        let mask = queue.len() as u64 - 1;
-        queue[(at & mask) as usize] = byte;
-        self.queued = at + 1;
     }
 
     /// Gives the device what it takes at once. With `announce` it is asked to say when it can take more, as long as something waits.
     pub fn pump(&mut self, device: &dyn Sink, announce: bool) {
         for _ in 0..ROUNDS {
-            let size = self.size();
-            let from = (self.sent & (size as u64 - 1)) as usize;
-            let len = self.waiting().min(size - from);
-            if len == 0 {
+            let piece = self.circle.piece(self.sent);
+            if piece.is_empty() {
                 break;
             }
-            let taken = device.send(&self.bytes()[from..from + len]).min(len);
+            let taken = device.send(piece).min(piece.len());
             if taken == 0 {
                 self.refusals = self.refusals.saturating_add(1);
                 break;
@@ -129,19 +108,9 @@ impl Transmit {
         }
     }
 
-    /// Moves to `room`, if that is larger, with everything that waits. Of a length that is no power of two the beginning is used.
+    /// Moves to `room`, if that is larger, with everything that waits ([`Circle::grow`]).
     pub fn grow(&mut self, room: &'static mut [u8]) {
-        let size = 1 << room.len().max(1).ilog2();
-        if size <= self.size() {
-            return;
-        }
-        let (room, _) = room.split_at_mut(size);
-        let queue = self.bytes();
-        let (old, new) = (queue.len() as u64 - 1, size as u64 - 1);
-        for number in self.sent..self.queued {
-            room[(number & new) as usize] = queue[(number & old) as usize];
-        }
-        self.larger = Some(room);
+        self.circle.grow(room, self.sent);
     }
 }
 

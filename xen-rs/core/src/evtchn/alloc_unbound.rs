@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn dying_domain_gets_no_port() {
         let mut guest = Guest::new(1);
-        guest.events.set_dying();
+        let _ = guest.events.step_teardown(guest.mem);
         assert_eq!(
             guest.events.alloc_unbound(guest.mem, Domid(7)),
             Err(Errno::EINVAL)

@@ -166,11 +166,6 @@ impl EventChannels {
         self.fifo.is_some()
     }
 
-    /// No new ports from now on; the domain is being destroyed.
-    pub fn set_dying(&mut self) {
-        self.dying = true;
-    }
-
     /// One more than the highest port that can be allocated now.
     fn limit(&self) -> u32 {
         let abi = match self.fifo {

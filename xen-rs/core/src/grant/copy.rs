@@ -64,7 +64,8 @@ impl<'a> Copies<'a> {
     ///
     /// # Errors
     /// `GNTST_permission_denied` for a page of another domain without a grant, `GNTST_bad_domain`, `GNTST_bad_gntref`, `GNTST_bad_page`,
-    /// `GNTST_bad_copy_arg` if a range leaves its page, `GNTST_general_error` if an entry does not permit it.
+    /// `GNTST_bad_copy_arg` if a range leaves its page, `GNTST_general_error` if an entry does not permit it, `GNTST_eagain` for a page on
+    /// demand for which no frame was found yet.
     pub fn copy(&mut self, op: &GnttabCopy) -> Result<(), Status> {
         if op.len == 0 {
             return Ok(());
@@ -113,7 +114,7 @@ fn hold<'a>(
 ) -> Result<Held<'a>, Status> {
     if !granted {
         let page = hv
-            .get_guest_page(owner, Gfn(side.gmfn_or_ref))
+            .get_granted_page(owner, Gfn(side.gmfn_or_ref))
             .map_err(Status::of_page)?;
         return Ok(Held {
             hv,
@@ -151,12 +152,13 @@ fn position(mfn: Mfn, offset: u16, len: u16) -> Result<Maddr, Status> {
 mod tests {
     use xen_abi::compat::grant_table as compat;
     use xen_abi::grant_table::{
-        GNTMAP_HOST_MAP, GNTST_BAD_GNTREF, GNTST_BAD_PAGE, GNTST_GENERAL_ERROR, GNTST_OKAY,
-        GNTTABOP_COPY, GTF_PERMIT_ACCESS, GTF_READONLY,
+        GNTMAP_HOST_MAP, GNTST_BAD_GNTREF, GNTST_BAD_PAGE, GNTST_EAGAIN, GNTST_GENERAL_ERROR,
+        GNTST_OKAY, GNTTABOP_COPY, GTF_PERMIT_ACCESS, GTF_READONLY,
     };
 
     use super::*;
     use crate::domain::Life;
+    use crate::fake_hv::RAM_PAGES;
     use crate::grant::testing::{EMPTY, Pair, copy_op, own};
     use crate::hypercall::Width;
 
@@ -198,6 +200,22 @@ mod tests {
         assert_eq!(pair.copy(own(9, 0), pair.by_ref(8, 0), 9), GNTST_OKAY);
         assert_eq!(&pair.fake.get::<[u8; 9]>(granter, 515 << 12), b"on demand");
         assert_eq!(pair.references(515), 1);
+    }
+
+    #[test]
+    fn granted_page_whose_frame_is_hard_to_find_is_to_be_asked_for_again() {
+        let pair = Pair::new();
+        let (hv, granter) = (pair.fake.hv, &pair.granter);
+        let tables = &mut hv.tables(granter);
+        let set = granter.p2m.write().set_on_demand(tables, Gfn(512), 0);
+        assert_eq!(set, Ok(true));
+        // One search takes as many pages as this that look unused. They are not, but the page behind them is.
+        (0..RAM_PAGES).for_each(|page| pair.fake.put(granter, (page << 12) + 2048, &1u64));
+        pair.fake.add_page(granter, Gfn(RAM_PAGES));
+        pair.grant_rw(8, 512);
+        assert_eq!(pair.copy(own(9, 0), pair.by_ref(8, 0), 9), GNTST_EAGAIN);
+        assert_eq!(pair.flags(8), GTF_PERMIT_ACCESS);
+        assert_eq!(pair.copy(own(9, 0), pair.by_ref(8, 0), 9), GNTST_OKAY);
     }
 
     #[test]

@@ -60,7 +60,7 @@ const INITIAL_FRAMES: u32 = 1;
 pub struct Status(pub i16);
 
 impl Status {
-    /// Why a page could not be had ([`crate::hypervisor::Hypervisor::get_guest_page`]). Back ends repeat what is told to come again.
+    /// Why a page could not be had ([`crate::hypervisor::Hypervisor::get_granted_page`]). Back ends repeat what is told to come again.
     fn of_page(errno: Errno) -> Self {
         Self(match errno {
             Errno::EAGAIN => GNTST_EAGAIN,

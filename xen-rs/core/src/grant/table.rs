@@ -112,8 +112,8 @@ impl Table {
     ///
     /// # Errors
     /// `GNTST_bad_gntref` outside the table, `GNTST_bad_page` if no RAM of the granter is behind the entry, `GNTST_eagain` if it is on
-    /// demand and no frame was found yet, `GNTST_general_error` if the
-    /// entry does not permit the use, is in use by another domain or too often, or the granter dies.
+    /// demand and no frame was found yet, `GNTST_general_error` if the entry does not permit the use, is in use by another domain or too
+    /// often, or the granter dies.
     pub fn pin(
         &mut self,
         hv: &Hypervisor,
@@ -134,7 +134,7 @@ impl Table {
         }
         if !used {
             let page = hv
-                .get_guest_page(granter, entry::gfn(hv.memory, at))
+                .get_granted_page(granter, entry::gfn(hv.memory, at))
                 .map_err(|errno| {
                     entry::unmark(hv.memory, at, GTF_READING | GTF_WRITING);
                     Status::of_page(errno)

@@ -261,7 +261,9 @@ impl Hypervisor {
 mod tests {
     use super::*;
     use crate::fake_hv::Fake;
+    use crate::hypervisor::CreateDomain;
     use crate::ids::{CpuId, Domid, Gfn, VcpuId};
+    use crate::sched::PoolId;
 
     fn free_pages(fake: &Fake) -> u64 {
         fake.hv.frames.lock().free_pages()
@@ -440,6 +442,41 @@ mod tests {
         }
         assert_eq!(free_pages(&fake), before);
         assert_eq!(fake.hv.domains_from(Domid(0), 9).len(), 1);
+    }
+
+    fn unbuilt(fake: &Fake, id: Option<Domid>) -> Arc<Domain> {
+        let new = CreateDomain {
+            id,
+            handle: [0; 16],
+            config: Fake::config(1),
+            pool: PoolId(0),
+            privileged: false,
+        };
+        fake.hv.create_domain(new).unwrap()
+    }
+
+    #[test]
+    fn cpu_that_finds_out_late_that_a_domain_is_gone_leaves_the_next_of_that_number_alone() {
+        let fake = Fake::new();
+        let _dom0 = fake.dom0(1);
+        let guest = unbuilt(&fake, None);
+        destroy(&fake, &guest);
+        let next = unbuilt(&fake, Some(guest.id));
+        fake.hv.forget_domain(&guest);
+        let found = fake.hv.domain(guest.id).unwrap();
+        assert!(Arc::ptr_eq(&found, &next));
+    }
+
+    #[test]
+    fn allocation_that_fails_while_its_domain_dies_leaves_no_empty_domain_behind() {
+        let fake = Fake::new();
+        let _dom0 = fake.dom0(1);
+        let guest = unbuilt(&fake, None);
+        // As seen by a CPU that has just entered the pages into the account.
+        assert!(guest.advance_life(Life::Alive, Life::Dying));
+        assert!(guest.advance_life(Life::Dying, Life::Dead));
+        assert_eq!(fake.hv.allocate_domain_pages(&guest, 18), None);
+        assert!(fake.hv.domain(guest.id).is_none());
     }
 
     #[test]

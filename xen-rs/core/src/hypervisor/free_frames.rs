@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::SeqCst;
 
 use super::Hypervisor;
-use crate::domain::{Domain, Life};
+use crate::domain::Domain;
 use crate::ids::{Domid, Mfn};
 use crate::memory::allocator::{Block, FrameAllocator, Purpose};
 use crate::memory::frame::Put;
@@ -95,11 +95,8 @@ impl Hypervisor {
         self.frames
             .lock()
             .free_range(first, Mfn(first.0 + pages), remains);
-        if let Some(domain) = domain
-            && domain.memory.total.fetch_sub(pages, SeqCst) == pages
-            && domain.life() == Life::Dead
-        {
-            self.forget_domain(&domain);
+        if let Some(domain) = domain {
+            self.disown(&domain, pages);
         }
     }
 

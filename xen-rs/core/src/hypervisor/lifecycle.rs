@@ -273,10 +273,19 @@ impl Hypervisor {
         self.shutdown_domain(domain, xen_abi::sched::SHUTDOWN_CRASH as u8);
     }
 
-    /// The last page of a dead domain is back: it is no longer listed.
-    pub(super) fn forget_domain(&self, domain: &Arc<Domain>) {
+    /// The last page of a dead domain is back: it is no longer listed. Its number may be another domain's by the time that a second CPU
+    /// finds the same out.
+    pub(super) fn forget_domain(&self, domain: &Domain) {
         debug_assert_eq!(domain.life(), Life::Dead);
-        if self.domains.write().remove(&domain.id).is_some() {
+        let listed = {
+            let mut domains = self.domains.write();
+            let is_listed = |found: &Arc<Domain>| core::ptr::eq(Arc::as_ptr(found), domain);
+            domains
+                .get(&domain.id)
+                .is_some_and(is_listed)
+                .then(|| domains.remove(&domain.id))
+        };
+        if listed.is_some() {
             info!("{} destroyed", domain.id);
             self.tidying.start_over();
             self.raise_global_virq(VIRQ_DOM_EXC);

@@ -5,8 +5,8 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use xen_abi::errno::Errno;
 
-use super::Hypervisor;
-use crate::domain::Domain;
+use super::{Effort, Hypervisor};
+use crate::domain::{Domain, Life};
 use crate::ids::{Domid, Gfn, Gpa, Maddr, Mfn, PAGE_SIZE};
 use crate::memory::allocator::{Block, Purpose};
 use crate::memory::frame::Put;
@@ -94,7 +94,7 @@ impl Hypervisor {
         self.account(domain, pages)?;
         let block = self.take_block_for(domain, order);
         if block.is_none() {
-            domain.memory.total.fetch_sub(pages, SeqCst);
+            self.disown(domain, pages);
         }
         block
     }
@@ -112,6 +112,13 @@ impl Hypervisor {
             .fetch_update(SeqCst, SeqCst, fits)
             .is_ok()
             .then_some(())
+    }
+
+    /// The domain owns so many pages less. A dead one that owns none is no longer listed.
+    pub(super) fn disown(&self, domain: &Domain, pages: u64) {
+        if domain.memory.total.fetch_sub(pages, SeqCst) == pages && domain.life() == Life::Dead {
+            self.forget_domain(domain);
+        }
     }
 
     /// Drops a reference taken with [`crate::memory::frame::FrameTable::get`].
@@ -156,7 +163,19 @@ impl Hypervisor {
     /// `EINVAL` if nothing, or something other than the domain's own RAM, is there; `EAGAIN` or `ENOMEM` if it is to be populated on demand
     /// and cannot be ([`super::Shortage`]).
     pub fn get_guest_page(&self, domain: &Domain, gfn: Gfn) -> Result<GuestPage, Errno> {
-        self.with_page(domain, gfn, |found| {
+        self.get_page_by(domain, gfn, Effort::Patient)
+    }
+
+    /// The same for grant operations, which come in batches and may be told to come again.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_guest_page`].
+    pub fn get_granted_page(&self, domain: &Domain, gfn: Gfn) -> Result<GuestPage, Errno> {
+        self.get_page_by(domain, gfn, Effort::OneSearch)
+    }
+
+    fn get_page_by(&self, domain: &Domain, gfn: Gfn, effort: Effort) -> Result<GuestPage, Errno> {
+        self.with_page_by(domain, gfn, effort, |found| {
             let found = found
                 .filter(|m| m.kind == PageType::Ram)
                 .ok_or(Errno::EINVAL)?;
@@ -307,12 +326,16 @@ impl Hypervisor {
     /// `EFAULT` where no writable memory is mapped; `EAGAIN` or `ENOMEM` where it is to be populated on demand and cannot be
     /// ([`super::Shortage`]).
     pub fn write_guest(&self, domain: &Domain, at: Gpa, from: &[u8]) -> Result<(), Errno> {
+        self.write_by(domain, at, from, Effort::Patient)
+    }
+
+    fn write_by(&self, domain: &Domain, at: Gpa, from: &[u8], effort: Effort) -> Result<(), Errno> {
         let mut done = 0;
         while done < from.len() {
             let gpa = Gpa(at.0.checked_add(done as u64).ok_or(Errno::EFAULT)?);
             let len = (PAGE_SIZE - gpa.page_offset()).min(from.len() - done);
             let usable = |m: &Mapping| m.kind.is_memory() && m.kind.is_writable();
-            self.with_page(domain, gpa.gfn(), |found| {
+            self.with_page_by(domain, gpa.gfn(), effort, |found| {
                 let found = found.filter(usable).ok_or(Errno::EFAULT)?;
                 self.memory.write(
                     Maddr(found.mfn.maddr().0 + gpa.page_offset() as u64),
@@ -326,18 +349,26 @@ impl Hypervisor {
     }
 
     /// Writes part of an area the guest registered. What is no longer mapped is not written, as on real Xen.
-    pub fn write_area(&self, domain: &Domain, area: &GuestArea, offset: usize, bytes: &[u8]) {
+    pub fn write_area(
+        &self,
+        domain: &Domain,
+        area: &GuestArea,
+        offset: usize,
+        bytes: &[u8],
+        effort: Effort,
+    ) {
         let [(first, first_len), (second, second_len)] = area.pieces;
+        // Errors are ignored, see above.
         let in_first = first_len.saturating_sub(offset).min(bytes.len());
         if in_first > 0 {
-            // See above.
-            let _ = self.write_guest(domain, Gpa(first.0 + offset as u64), &bytes[..in_first]);
+            let at = Gpa(first.0 + offset as u64);
+            let _ = self.write_by(domain, at, &bytes[..in_first], effort);
         }
         let rest = &bytes[in_first..];
         let into_second = (offset + in_first).saturating_sub(first_len);
         if !rest.is_empty() && into_second + rest.len() <= second_len {
-            // See above.
-            let _ = self.write_guest(domain, Gpa(second.0 + into_second as u64), rest);
+            let at = Gpa(second.0 + into_second as u64);
+            let _ = self.write_by(domain, at, rest, effort);
         }
     }
 

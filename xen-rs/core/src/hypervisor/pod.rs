@@ -19,12 +19,31 @@ use crate::ids::{Gfn, Mfn};
 use crate::p2m::pod::{BLOCK_ORDER, BLOCK_PAGES};
 use crate::p2m::{Behind, Mapping, P2m, P2mEntry, PageType};
 
-/// Searches in a row for a page that the hypervisor itself wants.
-const SEARCHES: u32 = 64;
 /// Frames moved under one hold of the map's lock.
 const BATCH: usize = 32;
 /// Batches of surplus frames given back by one operation; what is left goes with the next.
 const SURPLUS_BATCHES: u32 = 32;
+
+/// What is done for a page on demand that somebody wants who cannot repeat his access, as a guest does that faults.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Nothing: it counts as not mapped.
+    Nothing,
+    /// One search for a frame: who is not served comes again, or can do without. A batch of such pages stays short.
+    OneSearch,
+    /// Several searches.
+    Patient,
+}
+
+impl Effort {
+    const fn searches(self) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::OneSearch => 1,
+            Self::Patient => 64,
+        }
+    }
+}
 
 /// Why a page got no frame.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -70,29 +89,44 @@ impl Hypervisor {
         gfn: Gfn,
         act: impl FnOnce(Option<Mapping>) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
+        self.with_page_by(domain, gfn, Effort::Patient, act)
+    }
+
+    /// The same with a choice of what is done to get a page its frame.
+    ///
+    /// # Errors
+    /// Those of [`Self::with_page`].
+    pub fn with_page_by<R>(
+        &self,
+        domain: &Domain,
+        gfn: Gfn,
+        effort: Effort,
+        act: impl FnOnce(Option<Mapping>) -> Result<R, Errno>,
+    ) -> Result<R, Errno> {
         {
             let map = domain.p2m.read();
             let found = map.find(gfn);
-            if !matches!(found, Behind::OnDemand(_)) {
+            if effort == Effort::Nothing || !matches!(found, Behind::OnDemand(_)) {
                 return act(found.page());
             }
         }
         let mut map = domain.p2m.write();
-        self.provide_patiently(&mut map, domain, gfn)?;
+        self.provide_by(&mut map, domain, gfn, effort)?;
         act(map.lookup(gfn))
     }
 
-    /// [`Self::populate`] for the hypervisor itself, which cannot repeat an access like a guest.
+    /// [`Self::populate`] for those who cannot repeat an access like a guest.
     ///
     /// # Errors
     /// See [`Shortage::errno`].
-    pub(crate) fn provide_patiently(
+    pub(crate) fn provide_by(
         &self,
         map: &mut P2m,
         domain: &Domain,
         gfn: Gfn,
+        effort: Effort,
     ) -> Result<(), Errno> {
-        for _ in 0..SEARCHES {
+        for _ in 0..effort.searches() {
             match self.provide(map, domain, gfn) {
                 Err(Shortage::SearchGoesOn) => {}
                 result => return result.map_err(Shortage::errno),
@@ -269,6 +303,7 @@ mod tests {
     use crate::fake_hv::{Fake, GUEST_PAGE, RAM_PAGES};
     use crate::hal::MachineMemory;
     use crate::ids::Gpa;
+    use crate::vcpu::GuestArea;
 
     #[test]
     fn touched_page_gets_a_frame_of_the_cache() {
@@ -330,6 +365,45 @@ mod tests {
         assert_eq!(bench.fake.mfn(&bench.guest, Gfn(BLOCK)), mfn);
         assert_eq!(bench.fake.hv.table.count(mfn), 2);
         assert_eq!(bench.books(), (511, 0, RAM_PAGES + 1));
+    }
+
+    /// A guest whose only unused page is found by the second search: the first is over when it has taken pages that are used after all.
+    fn with_one_page_that_is_hard_to_find() -> Bench {
+        let bench = Bench::new();
+        bench.promise(BLOCK, 0, 1);
+        (0..RAM_PAGES).for_each(|page| bench.fake.put(&bench.guest, (page << 12) + 2048, &1u64));
+        bench.fake.add_page(&bench.guest, Gfn(RAM_PAGES));
+        bench
+    }
+
+    #[test]
+    fn granted_page_costs_one_search_and_other_references_as_many_as_it_takes() {
+        let bench = with_one_page_that_is_hard_to_find();
+        let (hv, gfn) = (bench.fake.hv, Gfn(BLOCK));
+        assert_eq!(hv.get_granted_page(&bench.guest, gfn), Err(Errno::EAGAIN));
+        assert!(hv.get_granted_page(&bench.guest, gfn).is_ok());
+        let bench = with_one_page_that_is_hard_to_find();
+        let hv = bench.fake.hv;
+        assert!(hv.get_guest_page(&bench.guest, gfn).is_ok());
+    }
+
+    #[test]
+    fn run_state_is_not_written_where_no_frame_is_yet() {
+        let bench = Bench::new();
+        let (hv, guest) = (bench.fake.hv, &bench.guest);
+        hv.create_vcpus(guest).expect("memory is left");
+        bench.promise(BLOCK, 0, 1);
+        bench.set_aside(1);
+        let at = Gpa(BLOCK << 12);
+        let vcpu = &guest.vcpus()[0];
+        vcpu.areas.lock().runstate = Some(GuestArea {
+            pieces: [(at, 48), (Gpa(0), 0)],
+        });
+        hv.publish_runstate(guest, vcpu);
+        assert_eq!(bench.books().0, 1);
+        assert_eq!(bench.touch(BLOCK), Ok(()));
+        hv.publish_runstate(guest, vcpu);
+        assert_eq!(bench.fake.get::<u32>(guest, at.0), 3, "offline");
     }
 
     #[test]

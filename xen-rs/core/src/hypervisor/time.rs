@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use xen_abi::xen::VIRQ_TIMER;
 use zerocopy::IntoBytes;
 
-use super::Hypervisor;
+use super::{Effort, Hypervisor};
 use crate::domain::Domain;
 use crate::ids::{CpuId, Maddr};
 use crate::vcpu::{Vcpu, Watchdog};
@@ -59,11 +59,13 @@ impl Hypervisor {
             .unwrap_or(u64::MAX)
     }
 
-    /// Handles everything in this CPU's queue that is due. Returns the time at which nothing was any more.
+    /// Handles everything in this CPU's queue that is due now. Returns the time that this was.
+    ///
+    /// The clock is read once: each vCPU's turn comes once, however fast its timers are and however long the others take.
     pub fn run_timers(&self) -> u64 {
         let queue = self.queue(self.machine.this_cpu());
+        let now_ns = self.now_ns();
         loop {
-            let now_ns = self.now_ns();
             let Some(name) = queue.lock().pop_expired(now_ns) else {
                 return now_ns;
             };
@@ -140,7 +142,7 @@ impl Hypervisor {
                 .write(Maddr(at.0 + TIME_OFFSET), info.as_bytes());
         }
         if let Some(area) = vcpu.areas.lock().time {
-            self.write_area(domain, &area, 0, info.as_bytes());
+            self.write_area(domain, &area, 0, info.as_bytes(), Effort::OneSearch);
         }
     }
 
@@ -171,7 +173,8 @@ impl Hypervisor {
             .store_u32(Maddr(version_at), version.wrapping_add(1));
     }
 
-    /// Writes the vCPU's run state into its registered area.
+    /// Writes the vCPU's run state into its registered area, unless that is on demand: the next time will do, and what is done whenever a
+    /// CPU changes vCPUs must be short.
     pub fn publish_runstate(&self, domain: &Domain, vcpu: &Vcpu) {
         let Some(area) = vcpu.areas.lock().runstate else {
             return;
@@ -181,5 +184,28 @@ impl Hypervisor {
             & (1 << xen_abi::xen::VMASST_TYPE_RUNSTATE_UPDATE_FLAG)
             != 0;
         crate::runstate_area::write(self, domain, &area, &snapshot, update);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fake_hv::Fake;
+
+    #[test]
+    fn timers_that_expire_faster_than_they_are_handled_end_the_round_all_the_same() {
+        const MS: u64 = 1_000_000;
+        let fake = Fake::new();
+        let guest = fake.domain(2);
+        for vcpu in guest.vcpus() {
+            let mut timers = vcpu.timers.lock();
+            (timers.period_ns, timers.periodic_ns) = (MS, MS);
+            drop(timers);
+            fake.hv.rearm_timers(vcpu);
+        }
+        fake.machine.set_now_ns(MS);
+        fake.machine.move_with_readings(2 * MS, 1000);
+        assert_eq!(fake.hv.run_timers(), MS);
+        assert!(fake.machine.readings_left() > 900);
+        assert_eq!(fake.hv.next_timer_ns(), 2 * MS);
     }
 }

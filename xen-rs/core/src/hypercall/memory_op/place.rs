@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use xen_abi::errno::Errno;
 
 use crate::domain::Domain;
-use crate::hypervisor::{Hypervisor, Returns};
+use crate::hypervisor::{Effort, Hypervisor, Returns};
 use crate::ids::{Gfn, Mfn};
 use crate::p2m::pod::BLOCK_ORDER;
 use crate::p2m::{Behind, GFN_LIMIT, P2m, P2mEntry, PageType};
@@ -315,7 +315,7 @@ pub fn move_ram(hv: &Hypervisor, domain: &Domain, from: Gfn, to: Gfn) -> Result<
         if domain.is_dying() {
             return Err(Errno::ESRCH);
         }
-        hv.provide_patiently(&mut map, domain, from)?;
+        hv.provide_by(&mut map, domain, from, Effort::OneSearch)?;
         let found = map
             .lookup(from)
             .filter(|found| found.kind == PageType::Ram)
