@@ -52,7 +52,7 @@ hosted=(--workspace --exclude xen-rs --exclude guests)
 toolchain=()
 read -r -a toolchain < <(tests/toolchain.sh) || true
 
-lint_image() { cargo "${toolchain[@]}" clippy --release -p xen-rs --target "$bare" -- -D warnings; }
+lint_image() { cargo "${toolchain[@]}" clippy --release -p xen-rs -p guests --target "$bare" -- -D warnings; }
 
 check debian tests/debian.sh target/debian
 export XEN_HEADERS=$PWD/target/debian/root/usr/include

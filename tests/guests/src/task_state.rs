@@ -19,7 +19,7 @@ pub fn load() -> u64 {
     let base = TABLES.address();
     let state = base + STATE;
     let descriptor =
-        STATE_BYTES - 1 | (state & 0xff_ffff) << 16 | 0x89 << 40 | (state >> 24 & 0xff) << 56;
+        (STATE_BYTES - 1) | ((state & 0xff_ffff) << 16) | 0x89 << 40 | (state >> 24 & 0xff) << 56;
     for (index, entry) in [
         0,
         0x00af_9b00_0000_ffff,

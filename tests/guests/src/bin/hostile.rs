@@ -17,7 +17,7 @@ use guests::hostile::{
     sweep_ports, sweep_registers, values,
 };
 use guests::random::Random;
-use guests::{Start, boot, cpu, hypercall, memory, println, second_vcpu, vectors};
+use guests::{Start, boot, hypercall, memory, println, second_vcpu, vectors};
 
 guests::entry!(main);
 
@@ -49,11 +49,6 @@ fn main(start: Start) -> ! {
 }
 
 fn with_second(start: Start, seed: u64, random: &mut Random) {
-    // Before anything can be pending: with an interrupt waiting QEMU 7.2 itself dies of a write to CR8 (`tcg_handle_interrupt`).
-    for priority in 0..64u64 {
-        let _ = cpu::write_cr(8, 1 << priority);
-        let _ = cpu::write_cr(8, 0);
-    }
     SECOND_SEED.store(seed ^ 0xffff, Ordering::SeqCst);
     ONLY_PROCESSOR.store(start.has_word("processor"), Ordering::Relaxed);
     if !start.has_word("alone") && !second_vcpu::start(SECOND_APIC_ID, second) {

@@ -195,6 +195,8 @@ pub mod intercept {
     pub const EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
     /// [`Vmcb::intercept_cr`](super::Vmcb::intercept_cr): writes of CR4.
     pub const CR4_WRITE: u32 = 1 << (16 + 4);
+    /// The same, of CR8.
+    pub const CR8_WRITE: u32 = 1 << (16 + 8);
     /// Word 0: writes of CR0 that change more than TS and MP, and every LMSW.
     pub const CR0_SELECTIVE_WRITE: u32 = 1 << 5;
     /// Word 0: IRET.
@@ -215,6 +217,8 @@ pub mod exit {
     pub const CR0_WRITE: u64 = 0x10;
     /// Write of CR4.
     pub const CR4_WRITE: u64 = 0x14;
+    /// Write of CR8.
+    pub const CR8_WRITE: u64 = 0x18;
     /// Read of DR0, the first of the accesses to debug registers.
     pub const DR0_READ: u64 = 0x20;
     /// Write of DR15, the last of them.

@@ -307,21 +307,26 @@ impl Cpu for Adapter<'_, '_> {
     }
 
     fn write_cr(&mut self, index: u8, value: u64) -> Result<(), Fault> {
-        match index {
-            8 => self.running.state.vlapic.set_cr8(value as u8 & 0xf),
-            2 => self.running.state.hw.set_cr(2, value),
-            _ => {
-                return control::write(self.running, index, value).ok_or_else(|| {
-                    let error_code = (self.mode() != Mode::Real).then_some(0);
-                    Fault::Exception {
-                        vector: GENERAL_PROTECTION,
-                        error_code,
-                        cr2: None,
-                    }
-                });
+        let is_valid = match index {
+            2 => {
+                self.running.state.hw.set_cr(2, value);
+                true
             }
+            8 if value <= 0xf => {
+                self.running.state.vlapic.set_cr8(value as u8);
+                true
+            }
+            8 => false,
+            _ => control::write(self.running, index, value).is_some(),
+        };
+        if is_valid {
+            return Ok(());
         }
-        Ok(())
+        Err(Fault::Exception {
+            vector: GENERAL_PROTECTION,
+            error_code: (self.mode() != Mode::Real).then_some(0),
+            cr2: None,
+        })
     }
 
     fn read_dr(&mut self, number: u8) -> Result<u64, Fault> {

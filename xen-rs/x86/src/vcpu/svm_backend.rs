@@ -75,9 +75,13 @@ impl Backend for Svm {
             0,
         ];
         vmcb.intercept_cr = intercept::CR4_WRITE;
-        // QEMU's emulated VMRUN and #VMEXIT (7.2) change DR7, but not the list of breakpoints that goes with it. The next write of DR7 then
-        // takes a breakpoint off that list for one of another kind, and the emulator dies (`cpu_x86_update_dr7`). Only guests write DR7.
-        vmcb.intercept_dr = if is_emulated() { u32::MAX } else { 0 };
+        if is_emulated() {
+            // QEMU (7.2) dies of a write of CR8 while an interrupt waits: it asks for the interrupt without its lock. And its VMRUN and
+            // #VMEXIT change DR7 without the list of breakpoints that goes with it, from which the next write of DR7 then takes a breakpoint
+            // for one of another kind (`cpu_x86_update_dr7`).
+            vmcb.intercept_cr |= intercept::CR8_WRITE;
+            vmcb.intercept_dr = u32::MAX;
+        }
         vmcb.intercept_exceptions = intercept::EXCEPTIONS;
         vmcb.virtual_interrupt = vintr::MASKING;
         let mut svm = Self {
@@ -361,6 +365,14 @@ impl Backend for Svm {
         }
     }
 
+    fn intercept_task_priority(&mut self, wanted: bool) {
+        if wanted || is_emulated() {
+            self.vmcb.intercept_cr |= intercept::CR8_WRITE;
+        } else {
+            self.vmcb.intercept_cr &= !intercept::CR8_WRITE;
+        }
+    }
+
     fn inject(&mut self, new: Event) {
         self.vmcb.event_injection = event::VALID
             | match new {
@@ -376,7 +388,6 @@ impl Backend for Svm {
                 } => {
                     event::EXCEPTION | event::ERROR_CODE | u64::from(vector) | u64::from(code) << 32
                 }
-                Event::Software(vector) => event::SOFTWARE | u64::from(vector),
             };
     }
 
@@ -473,7 +484,7 @@ impl Backend for Svm {
             exit::MACHINE_CHECK => Exit::Exception(18),
             // Emulated processors report it in 32 bits.
             exit::INVALID | exit::INVALID_32 => Exit::Invalid,
-            exit::DR0_READ..=exit::DR15_WRITE => Exit::Emulate,
+            exit::CR8_WRITE | exit::DR0_READ..=exit::DR15_WRITE => Exit::Emulate,
             code => Exit::Unknown(code),
         }
     }
@@ -640,6 +651,7 @@ mod tests {
         assert_eq!(exit_of(exit::MSR, 1, 0), Exit::WriteMsr);
         assert_eq!(exit_of(exit::IRET, 0, 0), Exit::Iret);
         assert_eq!(exit_of(exit::DR15_WRITE - 8, 0, 0), Exit::Emulate);
+        assert_eq!(exit_of(exit::CR8_WRITE, 0, 0), Exit::Emulate);
         assert_eq!(exit_of(exit::INVALID_32, 0, 0), Exit::Invalid);
         assert_eq!(exit_of(exit::SMI, 0, 0), Exit::Unknown(exit::SMI));
         let fault = Exit::NestedFault {
@@ -708,6 +720,17 @@ mod tests {
             svm.vmcb.exit_interrupt_info = event::VALID | word;
             assert_eq!(svm.interrupted_event(), None);
         }
+    }
+
+    #[test]
+    fn writes_of_cr8_leave_the_guest_while_wanted_and_always_on_emulators() {
+        let mut svm = svm();
+        svm.vmcb.intercept_cr = intercept::CR4_WRITE;
+        svm.intercept_task_priority(true);
+        assert_eq!(svm.vmcb.intercept_cr, 0x0110_0000);
+        svm.intercept_task_priority(false);
+        let always = if is_emulated() { intercept::CR8_WRITE } else { 0 };
+        assert_eq!(svm.vmcb.intercept_cr, intercept::CR4_WRITE | always);
     }
 
     #[test]

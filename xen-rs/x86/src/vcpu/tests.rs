@@ -1,9 +1,13 @@
 //! Exits and event delivery on a fake processor.
 
+use core::sync::atomic::Ordering::SeqCst;
+
+use xen_abi::errno::Errno;
 use xen_abi::sched::{SHUTDOWN_CRASH, SHUTDOWN_REBOOT};
-use xen_core::ids::Maddr;
+use xen_core::ids::{Maddr, VcpuId};
 use xen_core::sched::Schedulable;
 
+use super::X86Vcpu;
 use super::backend::{Backend, Event, Exit};
 use super::entry::Next;
 use super::fpu;
@@ -419,6 +423,24 @@ fn interrupts_wait_for_the_window() {
 }
 
 #[test]
+fn lowering_the_task_priority_lets_a_request_through() {
+    let guest = Guest::new();
+    // lock mov cr0, eax: CR8 outside 64-bit mode
+    guest.put(CODE, &[0xf0, 0x0f, 0x22, 0xc0]);
+    set_interrupt_flag(&guest, true);
+    request(&guest, 0x51);
+    let watches = || guest.with(|r| r.state.hw.cr8_exits);
+    guest.with(|r| r.state.vlapic.set_cr8(5));
+    assert_eq!(deliver(&guest), (None, false));
+    assert!(watches());
+    guest.set(&[(RAX, 4)]);
+    guest.exit(Exit::Emulate);
+    assert_eq!(deliver(&guest), (Some(Event::Interrupt(0x51)), false));
+    let _ = deliver(&guest);
+    assert!(!watches());
+}
+
+#[test]
 fn nmis_do_not_nest() {
     let guest = Guest::new();
     guest.with(|r| r.arch.posted.post_nmi());
@@ -540,6 +562,26 @@ fn the_local_apics_page_is_emulated() {
 }
 
 #[test]
+fn cr8_is_the_task_priority_and_has_four_bits() {
+    let guest = Guest::new();
+    // lock mov cr0, eax: CR8 outside 64-bit mode
+    guest.put(CODE, &[0xf0, 0x0f, 0x22, 0xc0]);
+    guest.set(&[(RAX, 5)]);
+    guest.exit(Exit::Emulate);
+    assert_eq!(guest.with(|r| r.state.vlapic.cr8()), 5);
+    assert_eq!((rip(&guest), pending(&guest)), (CODE + 4, None));
+    guest.set(&[(RAX, 16)]);
+    guest.with(|r| r.state.hw.set_rip(CODE));
+    guest.exit(Exit::Emulate);
+    let refused = Event::Exception {
+        vector: 13,
+        error_code: Some(0),
+    };
+    assert_eq!(guest.with(|r| r.state.vlapic.cr8()), 5);
+    assert_eq!((rip(&guest), pending(&guest)), (CODE, Some(refused)));
+}
+
+#[test]
 fn memory_that_nobody_has_reads_as_ones_and_swallows_writes() {
     let guest = Guest::new();
     // mov eax, [0x00800000]; mov [0x00800000], eax
@@ -587,4 +629,18 @@ fn a_hypercall_returns_in_rax() {
     guest.set(&[(RAX, 17), (RBX, 0)]);
     guest.instruction(Exit::Hypercall, 3);
     assert_eq!((guest.register(RAX), rip(&guest)), (0x4_0014, CODE + 3));
+}
+
+#[test]
+fn state_is_given_once_and_nobody_waits_for_a_vcpu_that_may_run() {
+    let guest = Guest::with_vcpus(2);
+    let other = guest.domain.vcpu(VcpuId(1)).unwrap();
+    let half = X86Vcpu::of(other);
+    half.initialised.store(true, SeqCst);
+    assert_eq!(other.arch.initialise(&[0; 128]), Err(Errno::EEXIST));
+    half.initialised.store(false, SeqCst);
+    let held = half.state.lock();
+    assert_eq!(other.arch.initialise(&[0; 128]), Err(Errno::EEXIST));
+    drop(held);
+    assert_ne!(other.arch.initialise(&[0; 128]), Err(Errno::EEXIST));
 }
