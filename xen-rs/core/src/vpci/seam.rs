@@ -1,5 +1,7 @@
 //! What the model asks of its surroundings: raw hardware below it, effects on dom0 and on the host's interrupts beside it.
 
+use core::fmt;
+
 use xen_abi::errno::Errno;
 
 use super::sbdf::Sbdf;
@@ -62,6 +64,22 @@ pub enum Note {
     },
 }
 
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BarWriteWhileDecoding { reg } => {
+                write!(f, "BAR at {reg:#x} does not move while it decodes")
+            }
+            Self::MapRefused { reg, error } => {
+                write!(f, "BAR at {reg:#x} is not mapped: {error}")
+            }
+            Self::MsiRefused { entry, error } => {
+                write!(f, "no interrupt for message {entry}: {error}")
+            }
+        }
+    }
+}
+
 /// What a configuration or table access causes outside the device. Implemented by the adapter, which also owns the lock.
 pub trait Effects {
     /// Whether dom0 may have these frames, and the model touch them as a device's: an error if any is RAM or the hypervisor's, such as a
@@ -88,11 +106,35 @@ pub trait Effects {
     /// Gives back the host vector of an entry.
     fn disable_msi(&mut self, sbdf: Sbdf, entry: u16);
     /// Reports an access that was not carried out.
-    fn note(&mut self, _sbdf: Sbdf, _note: Note) {}
+    fn note(&mut self, sbdf: Sbdf, note: Note);
 }
 
 /// The two seams as they travel together through one access.
 pub(super) struct Platform<'a> {
     pub hw: &'a dyn Hardware,
     pub effects: &'a mut dyn Effects,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn notes_say_which_register_or_message_and_why() {
+        let (reg, entry, error) = (0x14, 3, Errno::ENOSPC);
+        let notes = [
+            Note::BarWriteWhileDecoding { reg },
+            Note::MapRefused { reg, error },
+            Note::MsiRefused { entry, error },
+        ];
+        assert_eq!(
+            notes.map(|note| note.to_string()),
+            [
+                "BAR at 0x14 does not move while it decodes",
+                "BAR at 0x14 is not mapped: ENOSPC",
+                "no interrupt for message 3: ENOSPC",
+            ]
+        );
+    }
 }

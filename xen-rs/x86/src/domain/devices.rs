@@ -6,13 +6,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use xen_abi::errno::Errno;
+use xen_core::console::{Level, log_guest};
 use xen_core::domain::Domain;
 use xen_core::hal::PciNews;
 use xen_core::hypervisor::Hypervisor;
 use xen_core::ids::{Gfn, Gpa, Mfn};
 use xen_core::lock::{Lock, Rank};
 use xen_core::p2m::{P2mEntry, PageType};
-use xen_core::vpci::{Effects, MsiMessage, Sbdf, Vpci};
+use xen_core::vpci::{Effects, MsiMessage, Note, Sbdf, Vpci};
 
 use super::interrupts::{self, Messages};
 use super::pci_access::PciHardware;
@@ -213,6 +214,10 @@ impl Devices {
         let mut models = self.models.lock();
         if let Some(index) = io_apic_at(&models.io_apics, at) {
             let effects = models.io_apics[index].write((at.0 & 0xfff) as u16, value as u32);
+            if let Some(pin) = effects.ended {
+                // The real line is looked at when the pin is unmasked; one that went down meanwhile must not be found asserted here.
+                let _ = models.io_apics[index].set_line(pin, false);
+            }
             if let Some(change) = effects.changed {
                 interrupts::bind_pin(models.io_apics[index].gsi_of_pin(change.pin), &change);
             }
@@ -381,11 +386,20 @@ impl Effects for Adapter<'_> {
     fn disable_msi(&mut self, sbdf: Sbdf, entry: u16) {
         self.messages.disable(sbdf, entry);
     }
+
+    fn note(&mut self, sbdf: Sbdf, note: Note) {
+        log_guest(
+            Level::Warning,
+            self.hv.now_ns(),
+            format_args!("{}: {sbdf}: {note}", self.domain.id),
+        );
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vcpu::testing::Guest;
 
     fn io_apic() -> Vioapic {
         Vioapic::new(Config {
@@ -423,6 +437,30 @@ mod tests {
         let all = [io_apic()];
         assert_eq!(io_apic_at(&all, Gpa(0xfec0_0fff)), Some(0));
         assert_eq!(io_apic_at(&all, Gpa(0xfec0_1000)), None);
+    }
+
+    #[test]
+    fn a_level_interrupt_that_was_ended_as_an_edge_does_not_come_again() {
+        const LEVEL: u64 = 1 << 15;
+        const MASKED: u64 = 1 << 16;
+        const PIN: u32 = 4;
+        let (guest, devices) = (Guest::new(), Devices::new());
+        devices.models.lock().io_apics.push(io_apic());
+        let write = |offset: u64, value| {
+            let at = Gpa(0xfec0_0000 + offset);
+            assert!(devices.mmio_write(guest.hv, &guest.domain, at, 4, value));
+        };
+        let remote_irr = || {
+            let entry = devices.models.lock().io_apics[0].entry(PIN as u8);
+            entry.expect("there are 24").remote_irr()
+        };
+        write(0, 0x10 + 2 * u64::from(PIN));
+        write(0x10, LEVEL | 0x41);
+        assert!(raise(&mut devices.models.lock().io_apics, PIN, true).is_some());
+        assert!(remote_irr());
+        write(0x10, MASKED | 0x41);
+        write(0x10, LEVEL | 0x41);
+        assert!(!remote_irr());
     }
 
     #[test]

@@ -20,12 +20,13 @@ const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
 
 static NEXT_CPU: AtomicU32 = AtomicU32::new(0);
 
-/// Takes a free vector of some CPU for `source`; CPUs take turns.
+/// Takes a free vector of some CPU that devices reach for `source`; CPUs take turns.
 fn allocate(source: Source) -> Option<(&'static PerCpu, u8)> {
     let cpus = all_cpus();
     let first = NEXT_CPU.fetch_add(1, SeqCst) as usize;
     (0..cpus.len())
         .map(|n| cpus[(first + n) % cpus.len()])
+        .filter(|cpu| local_apic::is_device_target(cpu.apic_id))
         .find_map(|cpu| {
             let free = |&vector: &u8| {
                 cpu.vectors[usize::from(vector)]
@@ -192,7 +193,6 @@ impl Messages {
 }
 
 fn host_message(cpu: &PerCpu, vector: u8) -> MsiMessage {
-    debug_assert!(cpu.apic_id < 256 || local_apic::is_x2apic());
     MsiMessage {
         address: MESSAGE_ADDRESS | u64::from(cpu.apic_id & 0xff) << 12,
         data: u32::from(vector),

@@ -106,6 +106,12 @@ impl X86Domain {
         self.ports.lock().set(first, count, open);
     }
 
+    /// Whether every port of a range is open.
+    #[must_use]
+    pub fn all_ports_open(&self, first: u32, count: u32) -> bool {
+        self.ports.lock().all_open(first, count)
+    }
+
     /// For the control block.
     #[must_use]
     pub const fn port_map_address(&self) -> u64 {

@@ -57,9 +57,9 @@ pub fn events_while_down(hv: &Hypervisor, vcpu: &Arc<Vcpu>) {
         return;
     };
     let events = target.posted.take_events();
-    apply(&mut state, target, events);
+    let starts = apply(&mut state, target, events);
     drop(state);
-    if events.startup.is_some() && target.initialised.load(SeqCst) {
+    if starts {
         hv.bring_up(vcpu);
     }
 }
@@ -69,27 +69,27 @@ pub fn processor_events(running: &mut Running<'_>, events: ProcessorEvents) {
     if !events.init {
         return;
     }
-    apply(running.state, running.arch, events);
-    if events.startup.is_none() {
+    if !apply(running.state, running.arch, events) {
         running.vcpu.flags.fetch_or(DOWN, SeqCst);
     }
 }
 
-fn apply(state: &mut State, arch: &X86Vcpu, events: ProcessorEvents) {
+/// INIT, then start-up, which only a processor that waits for it takes: `true` if it starts.
+fn apply(state: &mut State, arch: &X86Vcpu, events: ProcessorEvents) -> bool {
     if events.init {
         state.hw.reset();
         state.registers.0 = [0; 16];
         state.vlapic.init();
-        state.pending = None;
-        state.nmi_pending = false;
-        state.nmi_blocked = false;
+        state.forget_past();
         state.wait_for_startup = true;
     }
-    if let Some(page) = events.startup.filter(|_| state.wait_for_startup) {
+    let page = events.startup.filter(|_| state.wait_for_startup);
+    if let Some(page) = page {
         start_at(state, page);
         arch.initialised.store(true, SeqCst);
     }
     arch.publish(state);
+    page.is_some()
 }
 
 /// Real mode at `page` << 12 (Intel SDM volume 3, "Typical AP Initialization Sequence").
@@ -146,7 +146,7 @@ fn repeat_upcall(running: &mut Running<'_>) {
 mod tests {
     use super::*;
     use crate::vcpu::testing::Guest;
-    use xen_core::ids::VcpuId;
+    use xen_core::ids::{CpuId, VcpuId};
 
     const SPURIOUS: u16 = 0xf0;
     const COMMAND: u16 = 0x300;
@@ -212,6 +212,27 @@ mod tests {
         let guest = Guest::with_vcpus(2);
         send(&guest, STARTUP | 0x9a);
         assert!(!second(&guest).is_up());
+    }
+
+    #[test]
+    fn start_up_does_not_wake_a_vcpu_that_went_down_by_itself() {
+        let guest = Guest::with_vcpus(2);
+        let target = X86Vcpu::of(second(&guest));
+        target.initialised.store(true, SeqCst);
+        target.state.lock().hw.set_rip(0x1234);
+        send(&guest, STARTUP | 0x9a);
+        assert!(!second(&guest).is_up());
+        assert_eq!(target.state.lock().hw.rip(), 0x1234);
+    }
+
+    #[test]
+    fn init_leaves_no_translations_of_the_code_before_it() {
+        let guest = Guest::with_vcpus(2);
+        let target = X86Vcpu::of(second(&guest));
+        target.state.lock().asid_home = Some((CpuId(0), 0));
+        send(&guest, INIT);
+        send(&guest, STARTUP | 0x9a);
+        assert_eq!(target.state.lock().asid_home, None);
     }
 
     #[test]
