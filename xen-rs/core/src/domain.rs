@@ -99,7 +99,7 @@ pub struct MemoryAccount {
     pub total: AtomicU64,
     /// Limit of [`Self::total`].
     pub limit: AtomicU64,
-    /// `domctl set_paging_mempool_size`, bytes as given.
+    /// `domctl set_paging_mempool_size`, bytes as given: the most that the tables of a guest's map may take.
     pub paging_pool_bytes: AtomicU64,
     /// Claimed but not yet allocated.
     pub claimed: AtomicU64,

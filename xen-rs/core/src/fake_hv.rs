@@ -241,6 +241,11 @@ impl DomainArch for FakeDomainArch {
         Ok(())
     }
 
+    /// All but those of PCI configuration.
+    fn may_use_ports(&self, first: u32, count: u32) -> bool {
+        first.saturating_add(count) <= 0xcf8 || first >= 0xd00
+    }
+
     fn permit_ports(&self, first: u32, count: u32, allow: bool) -> Result<(), Errno> {
         lock(&self.ports).push((first, count, allow));
         Ok(())
@@ -351,17 +356,7 @@ impl VcpuArch for FakeVcpuArch {
 
     fn leave_cpu(&self) {}
 
-    fn translate(&self, domain: &Domain, linear: u64) -> Option<Gpa> {
-        translate(domain, GuestAddr(linear))
-    }
-
     fn dump(&self) {}
-}
-
-/// Linear is physical, where something is mapped.
-fn translate(domain: &Domain, linear: GuestAddr) -> Option<Gpa> {
-    let gpa = Gpa(linear.0);
-    domain.p2m.read().lookup(gpa.gfn()).map(|_| gpa)
 }
 
 /// The address space of a guest whose linear addresses are its guest-physical ones.
@@ -381,8 +376,10 @@ impl LinearMemory for IdentityMemory<'_> {
         self.hv.write_guest(self.domain, Gpa(at.0), from)
     }
 
+    /// Where something is mapped.
     fn translate(&mut self, at: GuestAddr) -> Option<Gpa> {
-        translate(self.domain, at)
+        let gpa = Gpa(at.0);
+        self.domain.p2m.read().lookup(gpa.gfn()).map(|_| gpa)
     }
 }
 

@@ -10,7 +10,7 @@ use xen_abi::errno::Errno;
 use xen_abi::physdev::PhysdevPciDevice;
 
 use crate::domain::Domain;
-use crate::ids::{CpuId, Domid, Gpa, Maddr, Mfn, PAGE_SIZE, VcpuId};
+use crate::ids::{CpuId, Domid, Maddr, Mfn, PAGE_SIZE, VcpuId};
 
 pub use xen_abi::arch_x86::{CpuidLeaf, MsrEntry};
 
@@ -269,6 +269,8 @@ pub trait DomainArch: Any + Send + Sync {
         khz: u32,
         incarnation: u32,
     ) -> Result<(), Errno>;
+    /// Whether the domain itself may use every port of a range directly, and so pass them on.
+    fn may_use_ports(&self, first: u32, count: u32) -> bool;
     /// Lets (or stops letting) the domain use an I/O port range directly.
     fn permit_ports(&self, first: u32, count: u32, allow: bool) -> Result<(), Errno>;
     /// What `PHYSDEVOP_pci_device_add` and friends need: whether the device is known to the domain's PCI model.
@@ -308,7 +310,11 @@ pub trait VcpuArch: Any + Send + Sync {
     fn clock(&self, _domain: &Domain, host: Clock) -> Clock {
         host
     }
-    /// Sets the state that `vcpu_hvm_context` describes (`VCPUOP_initialise`); the vCPU stays down.
+    /// Sets the state that `vcpu_hvm_context` describes (`VCPUOP_initialise`); the vCPU stays down. Any CPU may call it: this never waits for a
+    /// vCPU that runs.
+    ///
+    /// # Errors
+    /// `EEXIST` if it has a state by now, or somebody else is at it; `EINVAL` for a state that no processor of the domain could be in.
     fn initialise(&self, context: &[u8]) -> Result<(), Errno>;
     /// Whether the vCPU was ever given a state to run from. Any CPU may ask at any time: this never waits for a vCPU that runs.
     fn is_initialised(&self) -> bool;
@@ -316,8 +322,6 @@ pub trait VcpuArch: Any + Send + Sync {
     fn reset(&self);
     /// Saves what was left in the CPU's registers; called on the CPU that the vCPU leaves.
     fn leave_cpu(&self);
-    /// Guest linear address to guest physical, with the vCPU's present page tables. Only while it does not run elsewhere.
-    fn translate(&self, domain: &Domain, linear: u64) -> Option<Gpa>;
     /// Prints registers for a debug key.
     fn dump(&self);
 }

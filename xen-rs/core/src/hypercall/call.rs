@@ -45,8 +45,6 @@ pub enum Outcome {
     Continue([u64; 5]),
     /// Finished with 0, and the vCPU may no longer be runnable or wants to give way: reschedule.
     Reschedule,
-    /// The caller's registers were replaced altogether (own soft reset, `VCPUOP_initialise` on itself): do not touch rax.
-    Replaced,
 }
 
 impl Outcome {

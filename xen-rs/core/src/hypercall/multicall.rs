@@ -41,7 +41,6 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
                 store(call, at, &entry)?;
                 return Ok(go_on_at(at, left));
             }
-            Outcome::Replaced => return Ok(Outcome::Replaced),
             outcome => {
                 store(call, at, &entry)?;
                 if outcome == Outcome::Reschedule {
@@ -132,7 +131,7 @@ fn run_entry(call: &mut Call<'_>, entry: &mut MulticallEntry) -> Outcome {
     match result {
         Ok(Outcome::Continue(args)) => entry.args[..5].copy_from_slice(&args),
         Ok(Outcome::Done(value)) => entry.result = value as u64,
-        Ok(Outcome::Reschedule | Outcome::Replaced) => entry.result = 0,
+        Ok(Outcome::Reschedule) => entry.result = 0,
         Err(errno) => entry.result = errno.to_rc() as u64,
     }
     result.unwrap_or(Outcome::OK)

@@ -247,8 +247,6 @@ impl Hypervisor {
 
     /// The domain is dead; if nobody holds a page of it, it is no longer listed either.
     fn end_teardown(&self, domain: &Arc<Domain>) {
-        // A claim may have been under way when the domain began to die.
-        self.drop_claim(domain);
         domain.advance_life(Life::Dying, Life::Dead);
         self.raise_global_virq(VIRQ_DOM_EXC);
         if domain.memory.total.load(SeqCst) == 0 {

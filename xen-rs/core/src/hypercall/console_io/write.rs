@@ -35,10 +35,11 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     if done == count {
         return Ok(Outcome::OK);
     }
+    let rest = buffer.0.checked_add(done).ok_or(Errno::EFAULT)?;
     Ok(Outcome::Continue([
         u64::from(CONSOLEIO_WRITE),
         count - done,
-        buffer.0 + done,
+        rest,
         0,
         0,
     ]))
@@ -48,6 +49,8 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
 mod tests {
     use super::*;
     use crate::fake_hv::Fake;
+    use crate::hypercall::{LinearMemory, Width};
+    use crate::ids::Gpa;
     use alloc::string::String;
     use xen_abi::xen::HYPERVISOR_CONSOLE_IO;
 
@@ -69,6 +72,39 @@ mod tests {
     fn long_output_is_printed_in_several_goes_and_kept_if_wanted() {
         assert_eq!(ring_after_output(""), "");
         assert!(ring_after_output("console_to_ring").ends_with(&"wxyz".repeat(250)));
+    }
+
+    /// An address space that has memory everywhere.
+    struct Everywhere;
+
+    impl LinearMemory for Everywhere {
+        fn read(&mut self, _at: GuestAddr, into: &mut [u8]) -> Result<(), Errno> {
+            into.fill(b'-');
+            Ok(())
+        }
+
+        fn write(&mut self, _at: GuestAddr, _from: &[u8]) -> Result<(), Errno> {
+            Ok(())
+        }
+
+        fn translate(&mut self, _at: GuestAddr) -> Option<Gpa> {
+            None
+        }
+    }
+
+    #[test]
+    fn output_that_goes_on_beyond_the_last_address_is_efault() {
+        let fake = Fake::new();
+        let dom0 = fake.dom0(1);
+        let mut call = Call {
+            hv: fake.hv,
+            domain: &dom0,
+            vcpu: &dom0.vcpus()[0],
+            width: Width::Bits64,
+            args: [CONSOLEIO_WRITE.into(), 1000, u64::MAX - 511, 0, 0],
+            guest: &mut Everywhere,
+        };
+        assert_eq!(run(&mut call), Err(Errno::EFAULT));
     }
 
     #[test]

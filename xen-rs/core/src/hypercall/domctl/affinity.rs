@@ -43,10 +43,10 @@ pub fn get(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Err
     Ok(Copyback::Nothing)
 }
 
-/// Sets them, both or neither, and reports which CPUs they come to in the domain's cpupool.
+/// Sets them, both or neither, and reports which CPUs they come to in the domain's cpupool. A preference for CPUs elsewhere is none.
 ///
 /// # Errors
-/// As [`get`]; `EINVAL` too if none of the CPUs is in the cpupool.
+/// As [`get`]; `EINVAL` too if none of the CPUs that the vCPU must run on is in the cpupool.
 pub fn set(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Errno> {
     let (affinity, vcpu) = fetch(frame)?;
     let (with_hard, with_soft) = (
@@ -65,13 +65,6 @@ pub fn set(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Err
         .with_pools(|pools| pools.exactly(frame.domain.share.pool()))
         .map_err(|_| Errno::EINVAL)?
         .cpus;
-    if [hard, soft]
-        .into_iter()
-        .flatten()
-        .any(|mask| mask.and(&pool).is_empty())
-    {
-        return Err(Errno::EINVAL);
-    }
     if let Some(mask) = hard {
         let kick =
             call.hv
@@ -138,15 +131,27 @@ mod tests {
     }
 
     #[test]
-    fn no_cpu_of_the_pool_is_einval_and_changes_neither() {
+    fn no_cpu_of_the_pool_to_run_on_is_einval_and_changes_neither() {
         let (fake, dom0, _) = machine();
-        fake.put(&dom0, BUFFER, &[1u64, 4]);
+        fake.put(&dom0, BUFFER, &[4u64, 1]);
         assert_eq!(
             fails(&fake, &dom0, XEN_DOMCTL_SETVCPUAFFINITY, 1, &both(0)),
             Errno::EINVAL
         );
         done(&fake, &dom0, XEN_DOMCTL_GETVCPUAFFINITY, 1, &both(0));
         assert_eq!(fake.get::<[u64; 2]>(&dom0, BUFFER), [3, 3]);
+    }
+
+    #[test]
+    fn preference_for_cpus_that_do_not_exist_is_taken_and_reported_as_none() {
+        let (fake, dom0, guest) = machine();
+        fake.put(&dom0, BUFFER, &[1u64, 4]);
+        done(&fake, &dom0, XEN_DOMCTL_SETVCPUAFFINITY, 1, &both(0));
+        assert_eq!(fake.get::<[u64; 2]>(&dom0, BUFFER), [1, 0]);
+        assert_eq!(
+            guest.vcpus()[0].unit().affinity(),
+            (CpuMask::only(crate::ids::CpuId(0)), CpuMask::EMPTY)
+        );
     }
 
     #[test]

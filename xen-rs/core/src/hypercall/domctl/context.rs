@@ -100,7 +100,7 @@ pub fn set(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Err
     loaded.map(|()| Copyback::Nothing)
 }
 
-/// Brings the vCPUs up whose registers were loaded, and no others. The domain is paused.
+/// Brings the vCPUs up whose registers were loaded, and no others, and arms the timers of their local APICs. The domain is paused.
 fn bring_up(call: &Call<'_>, domain: &Arc<Domain>, bytes: &[u8]) {
     let now_ns = call.hv.now_ns();
     for vcpu in domain.vcpus() {
@@ -112,6 +112,7 @@ fn bring_up(call: &Call<'_>, domain: &Arc<Domain>, bytes: &[u8]) {
             call.hv.scheduler.stand_down(vcpu, now_ns)
         };
         call.hv.kick_all(kick);
+        call.hv.rearm_timers(vcpu);
     }
 }
 
@@ -134,6 +135,7 @@ fn has_registers(mut bytes: &[u8], vcpu: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hal::VcpuArch;
     use crate::hypercall::domctl::testing::*;
     use xen_abi::domctl::*;
 
@@ -179,6 +181,18 @@ mod tests {
             32
         );
         assert_eq!(fake.get::<[u8; 32]>(&dom0, BUFFER + 64), RECORDS);
+    }
+
+    #[test]
+    fn a_timer_that_was_loaded_expires() {
+        let (fake, dom0, guest) = machine();
+        fake.put(&dom0, BUFFER, &RECORDS);
+        let loaded = fake.vcpu_arch(&guest, 1);
+        loaded.set_timer_ns(fake.hv.now_ns() + 1_000);
+        done(&fake, &dom0, XEN_DOMCTL_SETHVMCONTEXT, 1, &op(32, BUFFER));
+        fake.machine.advance_ns(1_000_000);
+        fake.hv.run_timers();
+        assert_eq!(loaded.timer_deadline_ns(), u64::MAX);
     }
 
     #[test]

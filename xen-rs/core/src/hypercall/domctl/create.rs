@@ -26,8 +26,6 @@ const ACCEPTED: u32 =
     XEN_DOMCTL_CDF_HVM | XEN_DOMCTL_CDF_HAP | XEN_DOMCTL_CDF_OOS_OFF | XEN_DOMCTL_CDF_XS_DOMAIN;
 /// What hvmloader and a device model need.
 const FULL_HVM: u32 = XEN_X86_EMU_ALL & !(XEN_X86_EMU_VPCI | XEN_X86_EMU_USE_PIRQ);
-/// Pages that Xen puts into a new domain's paging pool (`hap_enable`).
-const INITIAL_POOL_BYTES: u64 = 256 << 12;
 
 /// See the module.
 ///
@@ -47,10 +45,6 @@ pub fn run(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Err
     })?;
     // Nothing until `max_mem`.
     domain.memory.limit.store(0, SeqCst);
-    domain
-        .memory
-        .paging_pool_bytes
-        .store(INITIAL_POOL_BYTES, SeqCst);
     frame.domid = domain.id.0;
     Ok(Copyback::Frame)
 }

@@ -4,7 +4,7 @@ use xen_abi::domctl::*;
 use xen_abi::errno::Errno;
 
 use super::DomctlFrame;
-use super::permission::MAX_PORTS;
+use super::permission::{MAX_PORTS, change_ports};
 use crate::hypercall::Call;
 use crate::hypercall::framed::Copyback;
 use crate::p2m::GFN_LIMIT;
@@ -44,8 +44,8 @@ pub fn memory_mapping(_call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<C
 /// Lets a domain use machine ports under the same numbers.
 ///
 /// # Errors
-/// `EINVAL` for ports that do not exist, `EOPNOTSUPP` for other numbers; what the machine-specific half says.
-pub fn ioport_mapping(_call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Errno> {
+/// `EINVAL` for ports that do not exist, `EOPNOTSUPP` for other numbers, else those of [`change_ports`].
+pub fn ioport_mapping(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Errno> {
     let asked: DomctlIoportMapping = frame.payload.get();
     let beyond = |first: u32| {
         first
@@ -59,11 +59,7 @@ pub fn ioport_mapping(_call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<C
         return Err(Errno::EOPNOTSUPP);
     }
     let allow = asked.add_mapping != DPCI_REMOVE_MAPPING;
-    frame
-        .domain
-        .arch
-        .permit_ports(asked.first_mport, asked.nr_ports, allow)?;
-    Ok(Copyback::Nothing)
+    change_ports(call, frame, asked.first_mport, asked.nr_ports, allow)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `XEN_DOMCTL_max_mem`, `shadow_op`, `get_paging_mempool_size`, `set_paging_mempool_size`.
 //!
-//! Tables of a domain's map come from the machine's free frames, so that the size of the paging pool is only remembered for the toolstack.
+//! Tables of a domain's map come from the machine's free frames. The size of the paging pool sets nothing aside: it is how many of them a
+//! guest may have.
 
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -18,7 +19,7 @@ use crate::ids::{PAGE_SHIFT, PAGE_SIZE};
 /// None.
 pub fn max_mem(_call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Errno> {
     let asked: DomctlMaxMem = frame.payload.get();
-    let pages = (asked.max_memkb >> (PAGE_SHIFT - 10)).min(u64::from(u32::MAX) - 1);
+    let pages = (asked.max_memkb >> (PAGE_SHIFT - 10)).min(u64::from(u32::MAX));
     frame.domain.memory.limit.store(pages, SeqCst);
     Ok(Copyback::Nothing)
 }
@@ -82,13 +83,13 @@ mod tests {
     use crate::hypercall::domctl::testing::*;
 
     #[test]
-    fn limit_is_in_pages_and_below_32_bits() {
+    fn limit_is_in_pages_and_fits_32_bits() {
         let (fake, dom0, guest) = machine();
         for (max_memkb, pages) in [
             (0, 0),
             (7, 1),
             (1 << 20, 1 << 18),
-            (u64::MAX, u64::from(u32::MAX) - 1),
+            (u64::MAX, u64::from(u32::MAX)),
         ] {
             done(
                 &fake,

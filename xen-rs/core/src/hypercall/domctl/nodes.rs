@@ -10,14 +10,14 @@ use crate::hypercall::{Call, bitmap};
 /// Nodes that Xen can count (`MAX_NUMNODES`).
 const MAX_NODES: u32 = 64;
 
-/// Accepts any choice of nodes, since there is none.
+/// Accepts any choice that the one node is part of.
 ///
 /// # Errors
-/// `EINVAL` for no node at all, `EFAULT`.
+/// `EINVAL` for nodes that do not exist only, or none at all, `EFAULT`.
 pub fn set(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Errno> {
     let asked: DomctlNodeaffinity = frame.payload.get();
     let nodes = bitmap::fetch(call, &asked.nodemap, MAX_NODES)?;
-    if nodes.iter().all(|&byte| byte == 0) {
+    if nodes[0] & 1 == 0 {
         return Err(Errno::EINVAL);
     }
     Ok(Copyback::Nothing)
@@ -41,7 +41,7 @@ mod tests {
     use xen_abi::xen::CtlBitmap;
 
     #[test]
-    fn there_is_one_node_and_every_choice_but_none_is_it() {
+    fn there_is_one_node_and_every_choice_with_it_is_it() {
         let (fake, dom0, _) = machine();
         let nodemap = bitmap(0, 128);
         fake.put(&dom0, BUFFER, &[u64::MAX; 3]);
@@ -71,6 +71,10 @@ mod tests {
             1,
             &DomctlNodeaffinity { nodemap: none },
         );
+        assert_eq!(refused, Errno::EINVAL);
+        fake.put(&dom0, BUFFER, &[!1u64; 2]);
+        let others = DomctlNodeaffinity { nodemap };
+        let refused = fails(&fake, &dom0, XEN_DOMCTL_SETNODEAFFINITY, 1, &others);
         assert_eq!(refused, Errno::EINVAL);
         let huge = CtlBitmap {
             nr_bits: u32::MAX,

@@ -66,8 +66,8 @@ pub fn iomem(_call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, 
 /// The right to I/O ports.
 ///
 /// # Errors
-/// `EINVAL` for a range that is empty or does not exist; what the machine-specific half says.
-pub fn ioport(_call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Errno> {
+/// `EINVAL` for a range that is empty or does not exist, else those of [`change_ports`].
+pub fn ioport(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Errno> {
     let asked: DomctlIoportPermission = frame.payload.get();
     let end = asked
         .first_port
@@ -76,10 +76,31 @@ pub fn ioport(_call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback,
     if asked.nr_ports == 0 || end > MAX_PORTS {
         return Err(Errno::EINVAL);
     }
-    frame
-        .domain
-        .arch
-        .permit_ports(asked.first_port, asked.nr_ports, asked.allow_access != 0)?;
+    change_ports(
+        call,
+        frame,
+        asked.first_port,
+        asked.nr_ports,
+        asked.allow_access != 0,
+    )
+}
+
+/// Gives or takes the right to ports that exist. Nobody disposes of what it may not use itself: the ports of interrupt controllers, timers,
+/// PCI configuration and the hypervisor's console stay the hypervisor's.
+///
+/// # Errors
+/// `EPERM` if the caller may not use them all; what the machine-specific half says.
+pub(super) fn change_ports(
+    call: &Call<'_>,
+    frame: &DomctlFrame,
+    first: u32,
+    count: u32,
+    allow: bool,
+) -> Result<Copyback, Errno> {
+    if !call.domain.arch.may_use_ports(first, count) {
+        return Err(Errno::EPERM);
+    }
+    frame.domain.arch.permit_ports(first, count, allow)?;
     Ok(Copyback::Nothing)
 }
 
@@ -117,6 +138,34 @@ mod tests {
             );
             assert_eq!(refused, Errno::EINVAL);
         }
+    }
+
+    #[test]
+    fn ports_that_dom0_may_not_use_are_eperm_and_stay_closed() {
+        let (fake, dom0, guest) = machine();
+        for (first_port, nr_ports) in [(0xcf8, 8), (0xcff, 1), (0, 0x1_0000)] {
+            for allow_access in [0, 1] {
+                let permission = DomctlIoportPermission {
+                    first_port,
+                    nr_ports,
+                    allow_access,
+                    ..Default::default()
+                };
+                let mapping = DomctlIoportMapping {
+                    first_gport: first_port,
+                    first_mport: first_port,
+                    nr_ports,
+                    add_mapping: allow_access.into(),
+                };
+                let refused = [
+                    fails(&fake, &dom0, XEN_DOMCTL_IOPORT_PERMISSION, 1, &permission),
+                    fails(&fake, &dom0, XEN_DOMCTL_IOPORT_MAPPING, 1, &mapping),
+                ];
+                assert_eq!(refused, [Errno::EPERM; 2]);
+            }
+        }
+        let arch: &FakeDomainArch = guest.arch.as_any().downcast_ref().unwrap();
+        assert_eq!(arch.permitted_ports(), []);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Register state in the formats of PV guests: `XEN_DOMCTL_setvcpucontext`, `getvcpucontext`, `set_ext_vcpucontext`,
 //! `get_ext_vcpucontext`, `get_vcpu_msrs`, `set_vcpu_msrs`. Tools use the HVM context for PVH domains; what little applies to them is here.
 
+use core::sync::atomic::Ordering::SeqCst;
+
 use xen_abi::domctl::{DomctlExtVcpucontext, DomctlVcpuMsrs, DomctlVcpucontext};
 use xen_abi::errno::Errno;
 
 use super::DomctlFrame;
 use crate::hypercall::Call;
 use crate::hypercall::framed::Copyback;
+use crate::vcpu::{BLOCKED, DOWN};
 
 /// Bytes of [`DomctlExtVcpucontext`] before the machine-check part.
 const BEFORE_MACHINE_CHECK: u32 = 32;
 
-/// Puts a vCPU back to its reset state, if no state is given.
+/// Puts a vCPU back to its reset state, if no state is given. It is down then, until somebody gives it one.
 ///
 /// # Errors
 /// `EINVAL` for the caller itself or without such a vCPU, `EOPNOTSUPP` for a state.
@@ -24,6 +27,11 @@ pub fn set(call: &mut Call<'_>, frame: &mut DomctlFrame) -> Result<Copyback, Err
     }
     call.hv.pause_domain(&domain);
     vcpu.arch.reset();
+    call.hv.end_poll(&domain, &vcpu);
+    vcpu.flags.fetch_or(DOWN, SeqCst);
+    vcpu.flags.fetch_and(!BLOCKED, SeqCst);
+    let kick = call.hv.scheduler.stand_down(&vcpu, call.hv.now_ns());
+    call.hv.kick_all(kick);
     call.hv.unpause_domain(&domain);
     Ok(Copyback::Nothing)
 }
@@ -104,15 +112,19 @@ mod tests {
     use xen_abi::domctl::*;
 
     #[test]
-    fn null_state_resets_the_vcpu() {
+    fn null_state_resets_the_vcpu_and_takes_it_down() {
         let (fake, dom0, guest) = machine();
         let context = |vcpu, ctxt| DomctlVcpucontext {
             vcpu,
             ctxt,
             ..DomctlVcpucontext::default()
         };
+        let other = &guest.vcpus()[1];
+        fake.hv.bring_up(other);
+        other.flags.fetch_or(BLOCKED, SeqCst);
         done(&fake, &dom0, XEN_DOMCTL_SETVCPUCONTEXT, 1, &context(1, 0));
         assert_eq!(fake.vcpu_arch(&guest, 1).resets(), 1);
+        assert_eq!(other.flags.load(SeqCst), DOWN);
         let fail =
             |op, domain, context: DomctlVcpucontext| fails(&fake, &dom0, op, domain, &context);
         assert_eq!(

@@ -19,18 +19,17 @@ pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
     if request.extent_start != 0 || request.extent_order != 0 || request.mem_flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let domain = call
-        .hv
-        .domain(Domid(request.domid))
-        .filter(|domain| !domain.is_dying())
-        .ok_or(Errno::EINVAL)?;
+    let domain = call.hv.domain(Domid(request.domid)).ok_or(Errno::EINVAL)?;
     claim(call.hv, &domain, request.nr_extents)?;
     Ok(Outcome::OK)
 }
 
-/// The lock of the free frames guards both numbers.
+/// The lock of the free frames guards both numbers. A domain that dies gives its claim back under it too, so that none can come later.
 fn claim(hv: &Hypervisor, domain: &Domain, pages: u64) -> Result<(), Errno> {
     let frames = hv.frames.lock();
+    if domain.is_dying() {
+        return Err(Errno::EINVAL);
+    }
     let claimed = domain.memory.claimed.load(SeqCst);
     if pages == 0 {
         hv.claimed_pages.fetch_sub(claimed, SeqCst);
@@ -60,6 +59,7 @@ mod tests {
 
     use super::super::testing::Bench;
     use super::*;
+    use crate::domain::Life;
     use crate::fake_hv::RAM_PAGES;
 
     fn request(domid: Domid, nr_extents: u64) -> MemoryReservation {
@@ -90,6 +90,16 @@ mod tests {
             );
             assert_eq!(bench.fake.hv.unclaimed_pages(), before);
         }
+    }
+
+    #[test]
+    fn domain_that_began_to_die_meanwhile_claims_nothing() {
+        let bench = Bench::new();
+        let before = bench.fake.hv.unclaimed_pages();
+        assert!(bench.guest.advance_life(Life::Alive, Life::Dying));
+        let late = claim(bench.fake.hv, &bench.guest, RAM_PAGES + 100);
+        assert_eq!(late, Err(Errno::EINVAL));
+        assert_eq!(bench.fake.hv.unclaimed_pages(), before);
     }
 
     #[test]
