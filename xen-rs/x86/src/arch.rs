@@ -192,6 +192,10 @@ impl DomainArch for X86Domain {
         Ok(())
     }
 
+    fn may_use_ports(&self, first: u32, count: u32) -> bool {
+        self.all_ports_open(first, count)
+    }
+
     fn permit_ports(&self, first: u32, count: u32, allow: bool) -> Result<(), Errno> {
         let first = u16::try_from(first).map_err(|_| Errno::EINVAL)?;
         if u32::from(first)

@@ -61,6 +61,10 @@ const ACCESSED: u64 = 0x20;
 const DIRTY: u64 = 0x40;
 const LARGE: u64 = 0x80;
 const NO_EXECUTE: u64 = 1 << 63;
+/// Bit of an error code: the entry has a bit set that must not be.
+const RESERVED: u64 = 1 << 3;
+/// Pages of 1 GiB: entries of higher levels are never pages.
+const LARGEST_LEVEL: u32 = 2;
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
 struct Format {
@@ -143,10 +147,9 @@ impl PagingState {
                 no_execute |=
                     format.size == 8 && word & NO_EXECUTE != 0 && self.efer & EFER_NXE != 0;
             }
-            let large = level > 0
-                && !is_pointer_table
-                && word & LARGE != 0
-                && (format.size == 8 || self.cr4 & CR4_PSE != 0);
+            let large = self
+                .is_large(&format, level, word)
+                .ok_or_else(|| self.fault(PRESENT | RESERVED, access))?;
             if level > 0 && !large {
                 if !is_pointer_table && word & ACCESSED == 0 {
                     tables.set_bits(at, format.size, word, ACCESSED);
@@ -168,6 +171,20 @@ impl PagingState {
             return Ok(Gpa(frame & !mask | linear & mask));
         }
         Err(self.fault(0, access))
+    }
+
+    /// Whether an entry above the lowest level is a page itself. `None` if it says so where there are no pages.
+    const fn is_large(&self, format: &Format, level: u32, word: u64) -> Option<bool> {
+        let is_pointer_table = format.levels == 3 && level == 2;
+        let is_large = level > 0
+            && !is_pointer_table
+            && word & LARGE != 0
+            && (format.size == 8 || self.cr4 & CR4_PSE != 0);
+        if is_large && level > LARGEST_LEVEL {
+            None
+        } else {
+            Some(is_large)
+        }
     }
 
     fn root(&self, format: &Format) -> u64 {
@@ -287,6 +304,22 @@ mod tests {
         assert_eq!(
             long_mode().translate(0x1000, write, &mut mapped(0x9005)),
             Err(PageFault(3))
+        );
+    }
+
+    #[test]
+    fn entries_above_a_gigabyte_are_never_pages() {
+        let read = AccessKind::default();
+        let mut memory = mapped(0x9007);
+        memory.0.insert(0x2000, 0x87);
+        assert_eq!(
+            long_mode().translate(0x1234, read, &mut memory),
+            Ok(Gpa(0x1234))
+        );
+        memory.0.insert(0x1000, 0x2087);
+        assert_eq!(
+            long_mode().translate(0x1234, read, &mut memory),
+            Err(PageFault(9))
         );
     }
 

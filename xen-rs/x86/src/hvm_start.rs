@@ -30,5 +30,5 @@ pub fn initialise(domain: &Domain, state: &mut State, context: &[u8]) -> Result<
 fn start_from(state: &mut State, start: &VcpuRegisters) {
     state.hw.load_registers(start);
     state.registers.0 = start.gprs;
-    state.wait_for_startup = false;
+    state.forget_past();
 }

@@ -31,7 +31,6 @@ use crate::vcpu::{Backend, Event, State, X86Vcpu, fpu};
 const EVENT_INTERRUPT: u8 = 0;
 const EVENT_NMI: u8 = 2;
 const EVENT_EXCEPTION: u8 = 3;
-const EVENT_SOFTWARE: u8 = 4;
 const NMI_VECTOR: u8 = 2;
 const BREAKPOINT: u8 = 3;
 const OVERFLOW: u8 = 4;
@@ -59,7 +58,8 @@ pub fn save(domain: &Domain) -> Result<Vec<u8>, Errno> {
         );
     }
     for vcpu in domain.vcpus() {
-        let state = X86Vcpu::of(vcpu).state.lock_second();
+        let mut state = X86Vcpu::of(vcpu).state.lock_second();
+        empty_mailbox(vcpu, &mut state);
         let (hidden, registers) = state.vlapic.save();
         let instance = vcpu.id.0 as u16;
         writer.append::<[u8]>(HVM_SAVE_CODE_LAPIC, instance, &hidden);
@@ -80,6 +80,23 @@ pub fn save(domain: &Domain) -> Result<Vec<u8>, Errno> {
         append_extended(domain, state, instance, &mut writer);
     }
     Ok(writer.finish())
+}
+
+/// Interrupts that arrived since the vCPU was stopped belong to its local APIC. INIT and start-up are in no record and keep waiting.
+fn empty_mailbox(vcpu: &Vcpu, state: &mut State) {
+    let half = X86Vcpu::of(vcpu);
+    if !half.posted.has_any() {
+        return;
+    }
+    let events = state.vlapic.drain(&half.posted);
+    state.nmi_pending |= events.nmi;
+    if events.init {
+        half.posted.post_init();
+    }
+    if let Some(page) = events.startup {
+        half.posted.post_startup(page);
+    }
+    half.set_deliverable(true);
 }
 
 /// The records that a vCPU may lack: extended state and MSRs.
@@ -146,7 +163,25 @@ pub fn load(domain: &Domain, bytes: &[u8]) -> Result<(), Errno> {
     for record in context.records() {
         apply(domain, &record, false)?;
     }
+    domain.vcpus().iter().for_each(|vcpu| complete(domain, vcpu));
     Ok(())
+}
+
+/// What several records decide together: when the TSC reaches the local APIC's deadline, and what the MSRs ask of the processor.
+fn complete(domain: &Domain, vcpu: &Vcpu) {
+    let arch = X86Domain::of(domain);
+    let tsc = *arch.tsc.lock();
+    let half = X86Vcpu::of(vcpu);
+    let mut state = half.state.lock_second();
+    let state = &mut **state;
+    let guest_tsc = arch.tsc_count().wrapping_add(state.hw.tsc_offset());
+    // Published below; the caller arms the timers.
+    let _ = state
+        .vlapic
+        .rearm_tsc_deadline(guest_tsc, time::now_ns(), |ticks| tsc.ns_of_ticks(ticks));
+    let is_store_bypass_off = state.msrs.virt_spec_ctrl != 0;
+    state.extended.set_no_store_bypass(is_store_bypass_off);
+    half.publish(state);
 }
 
 fn apply(domain: &Domain, record: &Record<'_>, check_only: bool) -> Result<(), Errno> {
@@ -228,10 +263,14 @@ fn load_cpu(
     let mut state = X86Vcpu::of(vcpu).state.lock_second();
     let state = &mut **state;
     state.hw.load_registers(&registers);
+    // No record says whether the guest is in its NMI handler.
+    state.hw.intercept_iret(state.nmi_blocked);
+    state.forget_translations();
     state.registers.0 = registers.gprs;
     state.extended.reset();
     state.extended.dr = registers.breakpoints;
     state.extended.set_tsc_aux(u64::from(registers.tsc_aux));
+    state.msrs.tsc_aux = registers.tsc_aux;
     if let Some(image) = &registers.fpu {
         state.extended.set_legacy(image);
     }
@@ -253,7 +292,6 @@ fn to_record_event(event: Event) -> PendingEvent {
         Event::Interrupt(vector) => (EVENT_INTERRUPT, vector, None),
         Event::Nmi => (EVENT_NMI, NMI_VECTOR, None),
         Event::Exception { vector, error_code } => (EVENT_EXCEPTION, vector, error_code),
-        Event::Software(vector) => (EVENT_SOFTWARE, vector, None),
     };
     PendingEvent {
         vector,
@@ -282,8 +320,8 @@ fn load_lapic(vcpu: &Vcpu, record: &Record<'_>, check_only: bool) -> Result<(), 
     let mut trial = state.vlapic.clone();
     let invalid = |_| Errno::EINVAL;
     if record.typecode == HVM_SAVE_CODE_LAPIC {
-        let hidden = record.payload.try_into().map_err(|_| Errno::EINVAL)?;
-        trial.load_hidden(hidden).map_err(invalid)?;
+        let hidden = record.zero_extended::<[u8; 32]>()?;
+        trial.load_hidden(&hidden).map_err(invalid)?;
     } else {
         let registers = record.payload.try_into().map_err(|_| Errno::EINVAL)?;
         trial.load_registers(registers, time::now_ns());
@@ -298,7 +336,12 @@ fn load_lapic(vcpu: &Vcpu, record: &Record<'_>, check_only: bool) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpuid::fixture::system_without_speculation_control;
+    use crate::msr_policy::numbers::TSC_AUX;
+    use crate::vcpu::Exit;
     use crate::vcpu::testing::Guest;
+    use crate::vlapic::Trigger;
+    use xen_core::ids::CpuId;
 
     #[test]
     fn waiting_events_survive_the_record() {
@@ -320,7 +363,8 @@ mod tests {
 
     #[test]
     fn software_interrupts_are_executed_again() {
-        for (kind, vector) in [(EVENT_SOFTWARE, 0x80), (EVENT_EXCEPTION, BREAKPOINT)] {
+        const SOFTWARE: u8 = 4;
+        for (kind, vector) in [(SOFTWARE, 0x80), (EVENT_EXCEPTION, BREAKPOINT)] {
             let event = PendingEvent {
                 vector,
                 kind,
@@ -374,18 +418,125 @@ mod tests {
         assert_eq!(typecodes(&saved), typecodes(&save(&to.domain).unwrap()));
     }
 
+    /// Where the payload of the first record of this type begins, and its length.
+    fn payload(saved: &[u8], typecode: u16) -> (usize, usize) {
+        let context = Context::parse(saved).unwrap();
+        let record = context
+            .records()
+            .find(|record| record.typecode == typecode)
+            .unwrap();
+        let at = record.payload.as_ptr() as usize - saved.as_ptr() as usize;
+        (at, record.payload.len())
+    }
+
+    /// Saves the state of a guest and loads it into a new one.
+    fn moved(from: &Guest) -> Guest {
+        let to = Guest::new();
+        load(&to.domain, &save(&from.domain).unwrap()).unwrap();
+        to
+    }
+
+    #[test]
+    fn interrupts_in_the_mailbox_are_saved_and_init_is_not_lost() {
+        let from = Guest::new();
+        from.with(|running| {
+            let _ = running.state.vlapic.write_mmio(0xf0, 4, 0x1ff, 0);
+            running.arch.posted.post(0x41, Trigger::Edge);
+            running.arch.posted.post_init();
+        });
+        let pending = |guest: &Guest| guest.with(|r| r.state.vlapic.highest_pending());
+        assert_eq!(pending(&moved(&from)), Some(0x41));
+        assert_eq!(pending(&from), Some(0x41));
+        assert!(from.vcpu.arch.has_deliverable_interrupt());
+        assert!(from.with(|running| running.arch.posted.take_events().init));
+    }
+
+    #[test]
+    fn tsc_aux_reads_as_it_was_written_before_the_move() {
+        let from = Guest::new();
+        from.set(&[(1, u64::from(TSC_AUX)), (0, 7), (2, 0)]);
+        from.instruction(Exit::WriteMsr, 2);
+        let to = moved(&from);
+        to.set(&[(1, u64::from(TSC_AUX)), (0, 0)]);
+        to.instruction(Exit::ReadMsr, 2);
+        assert_eq!(to.register(0), 7);
+        assert_eq!(to.with(|running| running.state.extended.tsc_aux), 7);
+    }
+
+    #[test]
+    fn an_armed_tsc_deadline_goes_on_after_the_move() {
+        const TIMER: u16 = 0x320;
+        let [from, to] = [Guest::new(), Guest::new()];
+        let domain = &to.domain;
+        // A tick is a nanosecond.
+        domain
+            .arch
+            .set_tsc_info(domain, 1, 0, 1_000_000, 0)
+            .unwrap();
+        from.with(|running| {
+            let apic = &mut running.state.vlapic;
+            let _ = apic.write_mmio(0xf0, 4, 0x1ff, 0);
+            let _ = apic.write_mmio(TIMER, 4, 2 << 17 | 0x51, 0);
+            let _ = apic.write_tsc_deadline(1 << 60, 0, 0, |ticks| ticks);
+        });
+        load(domain, &save(&from.domain).unwrap()).unwrap();
+        assert_ne!(to.vcpu.arch.timer_deadline_ns(), u64::MAX);
+        let deadline = to.with(|running| running.state.vlapic.tsc_deadline(0));
+        assert_eq!(deadline, 1 << 60);
+    }
+
+    #[test]
+    fn store_bypass_stays_off_after_the_move() {
+        let policy = system_without_speculation_control().for_domain();
+        let [from, to] = [Guest::new(), Guest::new()];
+        for guest in [&from, &to] {
+            *X86Domain::of(&guest.domain).policy.write() = policy.clone();
+        }
+        from.with(|running| running.state.msrs.virt_spec_ctrl = 1 << 2);
+        load(&to.domain, &save(&from.domain).unwrap()).unwrap();
+        to.with(|running| {
+            assert_eq!(running.state.msrs.virt_spec_ctrl, 1 << 2);
+            assert!(running.state.extended.has_no_store_bypass());
+        });
+    }
+
+    /// Until Xen 4.19 the record ended before the pending errors.
+    #[test]
+    fn a_local_apics_record_of_an_older_xen_is_taken() {
+        const OLD: usize = 24;
+        let from = Guest::new();
+        from.with(|running| {
+            let _ = running.state.vlapic.write_mmio(0xf0, 4, 0x1ff, 0);
+        });
+        let mut saved = save(&from.domain).unwrap();
+        let (at, len) = payload(&saved, HVM_SAVE_CODE_LAPIC);
+        saved.drain(at + OLD..at + len);
+        saved[at - 4..at].copy_from_slice(&(OLD as u32).to_le_bytes());
+        let to = Guest::new();
+        assert_eq!(load(&to.domain, &saved), Ok(()));
+        assert!(to.with(|running| running.state.vlapic.is_enabled()));
+    }
+
+    #[test]
+    fn loading_registers_leaves_no_translations_and_keeps_nmis_apart() {
+        let from = Guest::new();
+        from.with(|running| {
+            running.state.asid_home = Some((CpuId(0), 0));
+            running.state.nmi_blocked = true;
+        });
+        let saved = save(&from.domain).unwrap();
+        load(&from.domain, &saved).unwrap();
+        from.with(|running| {
+            assert_eq!(running.state.asid_home, None);
+            assert!(running.state.hw.iret);
+        });
+    }
+
     #[test]
     fn a_bad_record_changes_nothing() {
         let (from, to) = (used_guest(), Guest::new());
         let mut saved = save(&from.domain).unwrap();
-        let at = {
-            let context = Context::parse(&saved).unwrap();
-            let record = context
-                .records()
-                .find(|record| record.typecode == CPU_XSAVE_CODE)
-                .unwrap();
-            record.payload.as_ptr() as usize - saved.as_ptr() as usize
-        };
+        let (at, _) = payload(&saved, CPU_XSAVE_CODE);
         // XCR0 without x87.
         saved[at + 8] = 6;
         assert_eq!(load(&to.domain, &saved), Err(Errno::EINVAL));

@@ -49,3 +49,23 @@ pub(crate) const CAPABLE: Virtualisable = Virtualisable {
 pub(crate) fn system() -> SystemPolicies {
     SystemPolicies::new(&Epyc, &CAPABLE)
 }
+
+/// A processor like [`Epyc`] from before there were architectural speculation controls.
+pub(crate) struct Older;
+
+impl HostCpuid for Older {
+    fn leaf(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        let [a, b, c, d] = Epyc.leaf(leaf, subleaf);
+        let hidden = if leaf == 0x8000_0008 { u32::MAX } else { 0 };
+        [a, b & !hidden, c, d]
+    }
+}
+
+/// The policies on [`Older`], where guests are offered the virtual control of store bypass.
+pub(crate) fn system_without_speculation_control() -> SystemPolicies {
+    let can = Virtualisable {
+        virtual_ssbd: true,
+        ..CAPABLE
+    };
+    SystemPolicies::new(&Older, &can)
+}

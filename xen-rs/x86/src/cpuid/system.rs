@@ -222,18 +222,7 @@ fn hvm_default(raw: &CpuPolicy, host: &CpuPolicy, max: &CpuPolicy) -> CpuPolicy 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpuid::fixture::{CAPABLE, Epyc, system};
-
-    /// A host whose processors have no architectural control of speculation.
-    struct Older;
-
-    impl HostCpuid for Older {
-        fn leaf(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
-            let [a, b, c, d] = Epyc.leaf(leaf, subleaf);
-            let hidden = if leaf == 0x8000_0008 { u32::MAX } else { 0 };
-            [a, b & !hidden, c, d]
-        }
-    }
+    use crate::cpuid::fixture::{CAPABLE, Epyc, Older, system, system_without_speculation_control};
 
     #[test]
     fn virtual_control_of_store_bypass_is_offered_where_there_is_no_other() {
@@ -242,7 +231,7 @@ mod tests {
             ..CAPABLE
         };
         let offered = |system: SystemPolicies| system.for_domain().has(Feature::VIRT_SSBD);
-        assert!(offered(SystemPolicies::new(&Older, &can)));
+        assert!(offered(system_without_speculation_control()));
         assert!(!offered(SystemPolicies::new(&Older, &CAPABLE)));
         assert!(!offered(SystemPolicies::new(&Epyc, &can)));
     }

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn the_size_limit_counts_header_end_and_every_record() {
         assert_eq!(size_limit(0, 0, &[]), 8 + 24 + 8);
-        let vcpu = 8 * 8 + 1032 + 32 + 1024 + 240 + 32 + 8 + (24 + 832) + (8 + 7 * 16);
+        let vcpu = 8 * 8 + 1032 + 32 + 1024 + 240 + 32 + 8 + (24 + 832) + (8 + 8 * 16);
         assert_eq!(size_limit(2, 832, &[400]), 40 + 2 * vcpu + 408);
         assert_eq!(size_limit(usize::MAX, 832, &[400]), usize::MAX);
     }

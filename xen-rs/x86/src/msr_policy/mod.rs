@@ -241,7 +241,7 @@ fn hypercall_page(value: u64) -> MsrWrite {
 mod tests {
     use super::*;
     use crate::cpuid::CpuPolicy;
-    use crate::cpuid::fixture::system;
+    use crate::cpuid::fixture::{system, system_without_speculation_control};
     use numbers::amd;
     use xen_abi::errno::Errno;
     use xen_abi::hvm::save::HvmOneMsr;
@@ -501,6 +501,17 @@ mod tests {
             (other.spec_ctrl, other.breakpoint_masks),
             (5, [0, 0, 0, 0xff])
         );
+    }
+
+    #[test]
+    fn the_virtual_control_of_store_bypass_is_saved_where_it_is_offered() {
+        let mut guest = Guest::new(system_without_speculation_control().for_domain());
+        assert_ne!(guest.write(amd::VIRT_SPEC_CTRL, 1 << 2), MsrWrite::Fault);
+        let saved = guest.msrs.save(&guest.context());
+        let mut other = VcpuMsrs::new(Vendor::Amd);
+        assert_eq!(other.load(&saved, &guest.context()), Ok(()));
+        assert_eq!(other.virt_spec_ctrl, 1 << 2);
+        assert_eq!(other.load(&saved, &domu().context()), Err(Errno::ENXIO));
     }
 
     #[test]

@@ -12,10 +12,11 @@ use super::numbers::{MISC_FEATURES_ENABLES, SPEC_CTRL, XSS, amd};
 use super::{VcpuMsrs, spec_ctrl_bits};
 
 /// MSRs of the record, in its order.
-pub const SAVED_MSRS: [u32; 7] = [
+pub const SAVED_MSRS: [u32; 8] = [
     SPEC_CTRL,
     MISC_FEATURES_ENABLES,
     XSS,
+    amd::VIRT_SPEC_CTRL,
     amd::DR0_MASK,
     amd::DR1_MASK,
     amd::DR1_MASK + 1,

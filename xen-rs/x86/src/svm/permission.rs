@@ -25,6 +25,14 @@ impl PortMap {
         }
     }
 
+    /// Whether the guest reaches all ports of a range directly. There are none beyond 64 Ki.
+    #[must_use]
+    pub fn all_open(&self, first: u32, count: u32) -> bool {
+        first.checked_add(count).is_some_and(|end| {
+            (first..end).all(|port| u16::try_from(port).is_ok_and(|port| self.is_open(port)))
+        })
+    }
+
     /// Whether the guest reaches the port directly.
     #[must_use]
     pub fn is_open(&self, port: u16) -> bool {
@@ -83,6 +91,23 @@ mod tests {
         );
         map.set(0xffff, 4, true);
         assert!(map.is_open(0xffff));
+    }
+
+    #[test]
+    fn range_is_open_if_every_port_of_it_is_and_exists() {
+        let mut map = PortMap::closed();
+        map.set(0, 0x1_0000, true);
+        map.set(0xcf8, 8, false);
+        assert!(map.all_open(0xcf0, 8) && map.all_open(0xd00, 0xf300) && map.all_open(0, 0));
+        for (first, count) in [
+            (0xcf0, 9),
+            (0xcff, 1),
+            (0xd00, 0xf301),
+            (0x1_0000, 1),
+            (u32::MAX, 2),
+        ] {
+            assert!(!map.all_open(first, count), "{first:#x}, {count:#x}");
+        }
     }
 
     #[test]

@@ -99,8 +99,6 @@ pub enum Event {
         /// Error code.
         error_code: Option<u32>,
     },
-    /// Software interrupt whose delivery was interrupted; the instruction is executed again instead.
-    Software(u8),
 }
 
 /// What a vendor file provides.
@@ -157,11 +155,13 @@ pub trait Backend {
     fn set_interrupt_shadow(&mut self, shadow: bool);
     /// Asks for [`Exit::Iret`] before the next IRET.
     fn intercept_iret(&mut self, wanted: bool);
+    /// Asks for [`Exit::Emulate`] at writes of CR8. If it is not wanted there may be exits all the same.
+    fn intercept_task_priority(&mut self, wanted: bool);
     /// Delivers at the next entry.
     fn inject(&mut self, event: Event);
     /// Turns what was to be delivered at the next entry into an interrupted event.
     fn keep_injection(&mut self);
-    /// An event whose delivery the last exit interrupted.
+    /// An event whose delivery the last exit interrupted; none for INT n, INT3 and INTO, which are executed again.
     fn interrupted_event(&self) -> Option<Event>;
     /// It is remembered elsewhere.
     fn forget_interrupted_event(&mut self);

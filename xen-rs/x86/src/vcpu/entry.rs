@@ -128,6 +128,9 @@ impl Running<'_> {
 
     fn choose_event(&mut self) {
         let state = &mut *self.state;
+        // Without an exit the guest could lower its priority and the request would wait for the next one.
+        let is_blocked = state.vlapic.blocked_by_tpr().is_some();
+        state.hw.intercept_task_priority(is_blocked);
         if let Some(event) = state.pending.take() {
             self.inject(event);
             let state = &mut *self.state;

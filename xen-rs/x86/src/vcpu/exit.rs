@@ -87,7 +87,6 @@ impl Running<'_> {
                 next
             }
             Done::Fault(vector, code) => self.fault(vector, code),
-            Done::Again(next) => next,
         }
     }
 
@@ -283,6 +282,4 @@ pub enum Done {
     Skip(Next),
     /// It faults.
     Fault(u8, Option<u32>),
-    /// Execute it again.
-    Again(Next),
 }

@@ -29,6 +29,8 @@ pub struct FakeProcessor {
     pub window: bool,
     /// An exit before the next IRET was asked for.
     pub iret: bool,
+    /// Exits by writes of CR8 were asked for.
+    pub cr8_exits: bool,
     /// Events that entries delivered.
     pub delivered: Vec<Event>,
     /// RDTSC was to exit.
@@ -67,6 +69,7 @@ impl Backend for FakeProcessor {
             injected: None,
             window: false,
             iret: false,
+            cr8_exits: false,
             delivered: Vec::new(),
             counter_exits: false,
             address_space: 0,
@@ -194,6 +197,10 @@ impl Backend for FakeProcessor {
 
     fn intercept_iret(&mut self, wanted: bool) {
         self.iret = wanted;
+    }
+
+    fn intercept_task_priority(&mut self, wanted: bool) {
+        self.cr8_exits = wanted;
     }
 
     fn inject(&mut self, event: Event) {

@@ -327,6 +327,12 @@ impl Extended {
         valid
     }
 
+    /// For tests: whether it runs without.
+    #[cfg(test)]
+    pub(crate) const fn has_no_store_bypass(&self) -> bool {
+        self.no_store_bypass
+    }
+
     /// The guest wants to run without speculative store bypass, or with it again.
     pub fn set_no_store_bypass(&mut self, wanted: bool) {
         if self.loaded && wanted != self.no_store_bypass {

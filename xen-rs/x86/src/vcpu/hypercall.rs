@@ -64,7 +64,6 @@ fn finish(
         Ok(Outcome::Done(value)) => (value, Next::Resume),
         Ok(Outcome::Reschedule) => (0, Next::Reschedule),
         Err(errno) => (errno.to_rc(), Next::Resume),
-        Ok(Outcome::Replaced) => return Next::Reschedule,
         Ok(Outcome::Continue(args)) => {
             for (register, value) in registers.iter().zip(args) {
                 running.state.registers.0[*register] = value & mask;

@@ -33,14 +33,13 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use xen_abi::errno::Errno;
 use xen_core::domain::Domain;
 use xen_core::hal::{Clock, VcpuArch};
-use xen_core::ids::{CpuId, Gpa, VcpuId};
+use xen_core::ids::{CpuId, VcpuId};
 use xen_core::lock::{Lock, Rank};
 
 pub use backend::{Backend, Event, Exit};
 use translation::TranslationCache;
 
 use crate::domain::X86Domain;
-use crate::guest_paging::AccessKind;
 use crate::host_memory_types;
 use crate::msr_policy::VcpuMsrs;
 use crate::svm::enter::Registers;
@@ -211,7 +210,12 @@ impl VcpuArch for X86Vcpu {
 
     fn initialise(&self, context: &[u8]) -> Result<(), Errno> {
         let domain = self.domain.upgrade().ok_or(Errno::ESRCH)?;
-        crate::hvm_start::initialise(&domain, &mut self.state.lock_second(), context)?;
+        // Another vCPU of the guest may have been quicker. Who holds the state then may be the CPU that runs it, for ever: nobody waits.
+        let mut state = self.state.try_lock().ok_or(Errno::EEXIST)?;
+        if self.is_initialised() {
+            return Err(Errno::EEXIST);
+        }
+        crate::hvm_start::initialise(&domain, &mut state, context)?;
         self.initialised.store(true, SeqCst);
         Ok(())
     }
@@ -229,13 +233,6 @@ impl VcpuArch for X86Vcpu {
 
     fn leave_cpu(&self) {
         self.state.lock_second().extended.unload();
-    }
-
-    fn translate(&self, domain: &Domain, linear: u64) -> Option<Gpa> {
-        let mut state = self.state.lock_second();
-        linear::LinearSpace::new(crate::machine::hv(), domain, &mut state)
-            .translate(linear, AccessKind::default())
-            .ok()
     }
 
     fn dump(&self) {
@@ -256,10 +253,16 @@ impl State {
         self.hw.reset();
         self.registers = Registers::default();
         self.vlapic.reset();
+        self.forget_past();
+    }
+
+    /// The vCPU starts from other registers: nothing waits for delivery, and translations were those of another address space.
+    pub const fn forget_past(&mut self) {
         self.pending = None;
         self.nmi_pending = false;
         self.nmi_blocked = false;
         self.wait_for_startup = false;
+        self.forget_translations();
     }
 
     /// The next entry gets an address space identifier without cached translations.

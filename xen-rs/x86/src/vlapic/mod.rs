@@ -177,13 +177,6 @@ impl Vlapic {
         self.destination().matches(dest, mode)
     }
 
-    /// Whether the 8259's interrupts reach the processor through LINT0.
-    #[must_use]
-    pub const fn lint0_takes_extint(&self) -> bool {
-        let entry = self.lvt[Lvt::Lint0.index()];
-        self.is_enabled() && entry & (lvt::DELIVERY_MODE | lvt::MASKED) == lvt::DELIVERY_EXTINT
-    }
-
     /// APIC id: 8 bits in xAPIC mode.
     #[must_use]
     pub const fn apic_id(&self) -> u32 {
@@ -357,15 +350,5 @@ mod tests {
         assert_eq!(apic.destination().logical, Logical::NoModel);
         put(&mut apic, at::SPIV, 0xff, 0);
         assert!(!apic.destination().enabled);
-    }
-
-    #[test]
-    fn lint0_passes_the_8259_only_when_programmed_so() {
-        let mut apic = xapic(0);
-        assert!(!apic.lint0_takes_extint());
-        put(&mut apic, at::LVT_LINT0, 0x700, 0);
-        assert!(apic.lint0_takes_extint());
-        put(&mut apic, at::SPIV, 0xff, 0);
-        assert!(!apic.lint0_takes_extint());
     }
 }

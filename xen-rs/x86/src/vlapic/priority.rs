@@ -114,11 +114,6 @@ impl Vlapic {
         self.tpr
     }
 
-    /// Sets the task priority register.
-    pub const fn set_tpr(&mut self, tpr: u8) {
-        self.tpr = tpr;
-    }
-
     /// CR8 as it reads: the class of TPR.
     #[must_use]
     pub const fn cr8(&self) -> u8 {

@@ -97,7 +97,6 @@ pub(super) mod lvt {
     pub const LEVEL: u32 = 1 << 15;
     pub const MASKED: u32 = 1 << 16;
     pub const TIMER_MODE: u32 = 3 << 17;
-    pub const DELIVERY_EXTINT: u32 = 7 << 8;
 }
 
 /// Bits of the spurious-interrupt vector register.
