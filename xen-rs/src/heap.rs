@@ -1,4 +1,5 @@
-//! The heap: small objects from an arena that grows by 2 MiB blocks of free frames, large ones straight from free frames.
+//! The heap: small objects from an arena that grows by 2 MiB blocks of free frames, large ones straight from free frames or, where these do
+//! not suffice while dom0 is built, from its RAM.
 #![allow(unsafe_code, reason = "implements GlobalAlloc")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -11,6 +12,7 @@ use xen_core::ids::Mfn;
 use xen_core::memory::allocator::{MAX_ORDER, Purpose};
 use xen_core::memory::heap_use::HEAP_USE;
 use xen_core::memory::remains::Remains;
+use xen_x86::boot::lent;
 use xen_x86::direct_map::BASE;
 use xen_x86::dom0::PhysRange;
 use xen_x86::machine::try_hv;
@@ -88,7 +90,12 @@ impl Heap {
 
     fn allocate(&self, layout: Layout) -> *mut u8 {
         if layout.size() >= LARGE && try_hv().is_some() {
-            return take_frames(order_of(&layout), pages_of(&layout));
+            let frames = take_frames(order_of(&layout), pages_of(&layout));
+            if !frames.is_null() {
+                return frames;
+            }
+            let room = lent::take(layout.size(), layout.align());
+            return room.map_or(ptr::null_mut(), |address| address as *mut u8);
         }
         let first = self.small(layout);
         if first.is_null() && self.grow() {
@@ -106,7 +113,8 @@ impl Heap {
     }
 }
 
-// SAFETY: blocks come from talc, or are whole frames taken from the allocator until they are given back.
+// SAFETY: blocks come from talc, or are whole frames taken from the allocator until they are given back, or lie apart in RAM that was lent and
+// must be given back before its owner uses it.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let object = self.allocate(layout);
@@ -119,6 +127,9 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HEAP_USE.freed(layout.size());
         let address = pointer as u64;
+        if layout.size() >= LARGE && lent::give_back(address, layout.size()) {
+            return;
+        }
         if layout.size() >= LARGE && address.is_multiple_of(4096) && is_large(address) {
             if let Some(hv) = try_hv() {
                 let first = (address - BASE) >> 12;

@@ -59,7 +59,7 @@ pub fn open_default() {
     }
 }
 
-/// Once there is a heap: gives ring and queue the sizes that were asked for.
+/// Once the heap has all free memory to grow into: gives ring and queue the sizes that were asked for.
 pub fn enlarge(options: &Options, cpus: u32) {
     let ring = match options.conring_size {
         0 => u64::from(cpus) << (9 + options.loglvl.lower),

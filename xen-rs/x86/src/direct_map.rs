@@ -11,6 +11,8 @@ use xen_core::ids::{Maddr, Mfn, PAGE_SIZE};
 pub const BASE: u64 = 0xffff_8000_0000_0000;
 /// Where device registers appear, uncached, at the same offset.
 pub const MMIO_BASE: u64 = 0xffff_c000_0000_0000;
+/// How many bytes of addresses have room there; the last page is not used, so that no sum overflows.
+pub const MMIO_BYTES: u64 = u64::MAX - 4095 - MMIO_BASE;
 
 static RAM_END: AtomicU64 = AtomicU64::new(1 << 32);
 

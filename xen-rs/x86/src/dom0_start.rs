@@ -22,9 +22,10 @@ use xen_core::p2m::{P2mEntry, PageType};
 use xen_core::sched::{CpuMask, PoolId};
 
 use crate::boot::acpi_tables::Firmware;
+use crate::boot::lent;
 use crate::boot::loader::{BootInfo, Module};
 use crate::boot::memory::left_over;
-use crate::direct_map::{DIRECT_MAP, slice_mut};
+use crate::direct_map::{BASE, DIRECT_MAP, slice_mut};
 use crate::dom0::e820::{Dom0Map, E820Entry, E820Kind};
 use crate::dom0::elf::{self, Chunk};
 use crate::dom0::layout::{self, Layout, Request};
@@ -39,7 +40,8 @@ const DOM0_EMULATION: u32 = 0x411;
 /// What Linux must be told without an IOMMU: see decision 4 of the architecture document.
 const BOUNCE: &str = "swiotlb=force";
 const LARGE_ORDER: u32 = 9;
-const MAX_VCPUS: u32 = 128;
+/// Beyond what unpacking needs: objects in lent RAM are aligned.
+const LENT_MARGIN: u64 = 1 << 20;
 
 /// Builds dom0 from the boot modules and makes its first vCPU runnable.
 ///
@@ -62,7 +64,7 @@ pub fn start(
         .options
         .dom0_max_vcpus
         .of(hv.host.cpus)
-        .clamp(1, MAX_VCPUS);
+        .clamp(1, acpi::VCPUS_MAX);
     let domain = create(hv, &map, vcpus)?;
     let page_limit = page_limit.min(u64::from(u32::MAX));
     domain
@@ -198,6 +200,10 @@ fn bytes_of(range: &PhysRange) -> &'static mut [u8] {
     unsafe { slice_mut(Maddr(range.start), range.len() as usize) }
 }
 
+fn put(at: u64, bytes: &[u8]) {
+    bytes_of(&PhysRange::from_len(at, bytes.len() as u64)).copy_from_slice(bytes);
+}
+
 fn load(
     hv: &Hypervisor,
     kernel: &Module,
@@ -207,22 +213,13 @@ fn load(
     mut map: Dom0Map,
     vcpus: u32,
 ) -> Result<Loaded, String> {
-    let module = bytes_of(&kernel.range);
-    let payload = bzimage::locate(module).map_err(|e| e.to_string())?;
-    let need = decompress::heap_need(&payload) as u64 + decompress::output_len(&payload) as u64;
-    if hv.frames.lock().free_pages() << 12 < need {
-        return Err(format!(
-            "unpacking the dom0 kernel needs {} MiB of free memory",
-            need >> 20
-        ));
-    }
-    let mut unpacked = vec![0; decompress::output_len(&payload)];
-    let len = decompress::decompress(&payload, &mut unpacked).map_err(|e| e.to_string())?;
-    unpacked.truncate(len);
-    let image = elf::parse(&unpacked).map_err(|e| e.to_string())?;
-    let sources: Vec<PhysRange> = core::iter::once(kernel.range)
+    let mut sources: Vec<PhysRange> = core::iter::once(kernel.range)
         .chain(initrd.map(|m| m.range))
         .collect();
+    let unpacked = unpack(hv, kernel, &map, &sources)?;
+    let image = elf::parse(&unpacked).map_err(|e| e.to_string())?;
+    let kernel_source = machine_range(&unpacked);
+    sources.push(kernel_source);
     let request = acpi_request(firmware, host_map, vcpus);
     let tables_at = map
         .steal_acpi(acpi::max_len(&request), &sources)
@@ -230,7 +227,6 @@ fn load(
     let tables = acpi::build(&request, tables_at.start).map_err(|e| e.to_string())?;
     let cmdline = dom0_cmdline(&kernel.cmdline, &hv.options, BOUNCE);
     let start_info_len = start_info::block_len(map.entries.len(), cmdline.len()) as u64;
-    let kernel_source = PhysRange { start: 0, end: 0 };
     let layout = layout::choose(&Request {
         map: &map,
         kernel: &image,
@@ -241,23 +237,17 @@ fn load(
     let layout = layout.map_err(|e| e.to_string())?;
     copy_initrd(initrd, &layout);
     load_kernel(&image, &unpacked, &layout)?;
-    bytes_of(&PhysRange::from_len(
-        tables_at.start,
-        tables.bytes.len() as u64,
-    ))
-    .copy_from_slice(&tables.bytes);
+    drop(unpacked);
+    lent::end();
+    put(tables_at.start, &tables.bytes);
     let info = start_info::StartInfo {
         initrd: layout.initrd,
         rsdp: tables.rsdp,
         memory_map: &map.entries,
         cmdline: &cmdline,
     };
-    let block = start_info::build(&info, layout.start_info.start);
-    bytes_of(&PhysRange::from_len(
-        layout.start_info.start,
-        block.len() as u64,
-    ))
-    .copy_from_slice(&block);
+    let start_info = layout.start_info.start;
+    put(start_info, &start_info::build(&info, start_info));
     *hv.domain(Domid::DOM0)
         .ok_or("dom0 vanished")?
         .memory_map
@@ -269,9 +259,41 @@ fn load(
     info!("Dom0 command line: {cmdline}");
     Ok(Loaded {
         entry: layout.entry,
-        start_info: layout.start_info.start as u32,
+        start_info: start_info as u32,
         ram: map.ram,
     })
+}
+
+/// Unpacks the kernel. The result may lie in dom0's RAM, which is lent to the heap for this: it must be gone before [`lent::end`].
+fn unpack(
+    hv: &Hypervisor,
+    kernel: &Module,
+    map: &Dom0Map,
+    modules: &[PhysRange],
+) -> Result<Vec<u8>, String> {
+    let payload = bzimage::locate(bytes_of(&kernel.range)).map_err(|e| e.to_string())?;
+    let need = decompress::heap_need(&payload) as u64 + decompress::output_len(&payload) as u64;
+    match map.room_for(need + LENT_MARGIN, modules) {
+        Some(room) => lent::lend(room),
+        None if hv.frames.lock().free_pages() << 12 < need => {
+            return Err(format!(
+                "unpacking the dom0 kernel needs {} MiB of memory",
+                need >> 20
+            ));
+        }
+        None => {}
+    }
+    let mut unpacked = vec![0; decompress::output_len(&payload)];
+    let len = decompress::decompress(&payload, &mut unpacked).map_err(|e| e.to_string())?;
+    unpacked.truncate(len);
+    Ok(unpacked)
+}
+
+/// Where bytes of the heap are in RAM.
+fn machine_range(bytes: &[u8]) -> PhysRange {
+    let address = bytes.as_ptr() as u64;
+    let start = address.checked_sub(BASE).unwrap_or(address);
+    PhysRange::from_len(start, bytes.len() as u64)
 }
 
 fn abi_entry(entry: &E820Entry) -> xen_abi::hvm::e820::E820Entry {
@@ -307,9 +329,7 @@ fn copy_initrd(initrd: Option<&Module>, layout: &Layout) {
 
 fn load_kernel(image: &elf::Image, unpacked: &[u8], layout: &Layout) -> Result<(), String> {
     let load = image.load(unpacked, layout.kernel.start, |chunk| match chunk {
-        Chunk::Copy(address, bytes) => {
-            bytes_of(&PhysRange::from_len(address, bytes.len() as u64)).copy_from_slice(bytes)
-        }
+        Chunk::Copy(address, bytes) => put(address, bytes),
         Chunk::Zero(range) => bytes_of(&range).fill(0),
     });
     load.map_err(|e| e.to_string())

@@ -117,8 +117,8 @@ fn feature_words() -> [u32; 8] {
     let identity = cpuid(0, 0);
     let max = identity.eax;
     let vendor = Vendor::of(&Leaf::new([max, identity.ebx, identity.ecx, identity.edx]));
-    let seven = if max >= 7 { cpuid(7, 0) } else { cpuid(0, 0) };
     let (ebx7, ecx7) = if max >= 7 {
+        let seven = cpuid(7, 0);
         (seven.ebx, seven.ecx)
     } else {
         (0, 0)

@@ -11,9 +11,11 @@ use xen_core::ids::Maddr;
 use crate::boot::acpi_tables::Firmware;
 use crate::boot::address_space::map_mmio;
 use crate::cpu::instructions::{halt_forever, port_in, port_out, triple_fault};
+use crate::direct_map::Registers;
 use crate::panic::stop_others;
 use crate::time;
 
+/// Address spaces of the firmware's reset register.
 const SYSTEM_MEMORY: u8 = 0;
 const SYSTEM_IO: u8 = 1;
 const KEYBOARD_CONTROLLER: u16 = 0x64;
@@ -21,7 +23,15 @@ const RESET_CONTROL: u16 = 0xcf9;
 /// How long an operator has to read.
 const READING_NS: u64 = 5_000_000_000;
 
-static RESET: Once<(u8, u64, u8)> = Once::new();
+/// The firmware's reset register.
+#[derive(Copy, Clone)]
+enum ResetRegister {
+    Port(u16),
+    Memory(Registers),
+}
+
+/// The register and what to write. Registers in memory are mapped early: who dies takes no locks.
+static RESET: Once<(ResetRegister, u8)> = Once::new();
 static FIRST_WAY: Once<Reboot> = Once::new();
 /// `noreboot`, or `reboot=no`.
 static STAYS: AtomicBool = AtomicBool::new(false);
@@ -34,8 +44,16 @@ pub fn set_options(options: &Options) {
 
 /// Keeps what restarting needs of the firmware's tables.
 pub fn init(firmware: &Firmware) {
-    if let Some(reset) = firmware.reset {
-        RESET.call_once(|| reset);
+    let Some((space, address, value)) = firmware.reset else {
+        return;
+    };
+    let register = match space {
+        SYSTEM_IO => u16::try_from(address).ok().map(ResetRegister::Port),
+        SYSTEM_MEMORY => map_mmio(Maddr(address), 1).ok().map(ResetRegister::Memory),
+        _ => None,
+    };
+    if let Some(register) = register {
+        RESET.call_once(|| (register, value));
     }
 }
 
@@ -97,13 +115,9 @@ fn reboot() {
 fn try_reboot(way: Reboot) {
     match way {
         Reboot::Acpi => match RESET.get().copied() {
-            Some((SYSTEM_IO, port, value)) => port_out(port as u16, 1, u32::from(value)),
-            Some((SYSTEM_MEMORY, at, value)) => {
-                if let Ok(registers) = map_mmio(Maddr(at), 1) {
-                    registers.write(0, 1, u64::from(value));
-                }
-            }
-            _ => {}
+            Some((ResetRegister::Port(port), value)) => port_out(port, 1, value.into()),
+            Some((ResetRegister::Memory(register), value)) => register.write(0, 1, value.into()),
+            None => {}
         },
         Reboot::PciReset => {
             port_out(RESET_CONTROL, 1, 2);

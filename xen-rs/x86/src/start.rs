@@ -10,6 +10,7 @@ use xen_core::console;
 use xen_core::hal::Build;
 use xen_core::hypervisor::Hypervisor;
 use xen_core::memory::remains::Remains;
+use xen_core::sched::mask::MAX_CPUS;
 
 use crate::boot::acpi_tables::{self, Firmware};
 use crate::boot::address_space::ImageLayout;
@@ -61,9 +62,16 @@ pub fn boot_cpu(early: Early) -> ! {
     if options.iommu.required {
         fatal("iommu=required, and there is no driver for any IOMMU");
     }
-    if let Some(end) = options.mem {
+    if let Some(end) = options.mem.filter(|end| *end != 0) {
         memory::forget_from(&mut boot.memory_map, end);
     }
+    let firmware = boot
+        .acpi_root
+        .as_ref()
+        .ok_or("no ACPI tables")
+        .and_then(acpi_tables::read)
+        .unwrap_or_else(|why| fatal(why));
+    let cpus = cpu_limit(&options).min(firmware.processors.len() as u32);
     let untouched = match options.bootscrub {
         BootScrub::Never => Remains::HARMLESS,
         BootScrub::Idle | BootScrub::AtBoot => Remains::SECRETS,
@@ -73,23 +81,17 @@ pub fn boot_cpu(early: Early) -> ! {
         dom0_limit = options.dom0_mem.max_pages(available);
         options.dom0_memory(available)
     };
-    let memory =
-        memory::init(&boot, &early.image, dom0_share, untouched).unwrap_or_else(|why| fatal(why));
+    let memory = memory::init(&boot, &early.image, cpus, dom0_share, untouched)
+        .unwrap_or_else(|why| fatal(why));
     (early.add_heap)(memory.heap);
     print_map(&memory);
-    let firmware = boot
-        .acpi_root
-        .as_ref()
-        .ok_or("no ACPI tables")
-        .and_then(acpi_tables::read)
-        .unwrap_or_else(|why| fatal(why));
     crate::power::init(&firmware);
     let boot_cpu = start_boot_cpu(&firmware);
     let cpus = start_others(&options, &firmware, boot_cpu, early.trampoline, &memory);
-    crate::console::enlarge(&options, cpus);
     let host_map = memory.host_map.clone();
     let dom0_map = memory.dom0.clone();
     let hv = make_hypervisor(&boot, options, memory, cpus, early.build);
+    crate::console::enlarge(&hv.options, cpus);
     crate::run::enable_virtualisation().unwrap_or_else(|why| fatal(why));
     scrub_at_boot(hv);
     crate::dom0_start::start(hv, &boot, &firmware, &host_map, dom0_map, dom0_limit)
@@ -174,7 +176,7 @@ fn start_boot_cpu(firmware: &Firmware) -> &'static PerCpu {
     local_apic::enable();
     local_apic::accept_nmi();
     crate::cpu::machine_check::enable();
-    time::calibrate(firmware);
+    time::calibrate(firmware).unwrap_or_else(|why| fatal(why));
     local_apic::calibrate_timer();
     crate::console::start_clocks();
     io_apic::init(&firmware.io_apics);
@@ -200,6 +202,11 @@ fn disable_pic() {
     port_out(0xa1, 1, 0xff);
 }
 
+/// How many CPUs are started at most: as many as the scheduler knows, unless the administrator wants fewer.
+fn cpu_limit(options: &Options) -> u32 {
+    options.maxcpus.unwrap_or(u32::MAX).min(MAX_CPUS as u32)
+}
+
 fn start_others(
     options: &Options,
     firmware: &Firmware,
@@ -214,13 +221,12 @@ fn start_others(
         .map(|e| e.range.pages_inside())
         .find(|r| r.start < 0xa_0000 && r.len() >= 4096);
     trampoline.page = low.map_or(0x8000, |r| r.end.min(0xa_0000) - 4096);
-    let limit = options.maxcpus.unwrap_or(u32::MAX);
     let mut processors = firmware.processors.clone();
     if options.smt == Some(false) {
         let thread_bits = host::thread_bits();
         processors.retain(|p| p.apic_id.trailing_zeros() >= thread_bits);
     }
-    smp::start(&processors, boot, limit, &trampoline);
+    smp::start(&processors, boot, cpu_limit(options), &trampoline);
     crate::cpu::percpu::all_cpus().len() as u32
 }
 

@@ -4,17 +4,24 @@ use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use xen_core::hal::Clock;
 use xen_core::ids::Maddr;
-use xen_core::info;
+use xen_core::{info, warning};
 
 use crate::boot::acpi_tables::Firmware;
 use crate::boot::address_space::map_mmio;
 use crate::cpu::instructions::{port_in, port_out, rdtsc};
+use crate::direct_map::Registers;
 
 /// How often a counter is read to find the one reading that nothing interrupted.
 const READINGS: u32 = 8;
 const PM_TIMER_HZ: u64 = 3_579_545;
 const PIT_HZ: u64 = 1_193_182;
 const FEMTOSECONDS: u64 = 1_000_000_000_000_000;
+/// Registers of the HPET: femtoseconds of a step, whether it runs, the counter.
+const HPET_PERIOD: u64 = 4;
+const HPET_CONFIGURATION: u64 = 0x10;
+const HPET_COUNTER: u64 = 0xf0;
+/// When a counter is given up: seconds, many times as long as any measurement takes.
+const PATIENCE_TICKS: u64 = 1 << 33;
 
 static START_TSC: AtomicU64 = AtomicU64::new(0);
 static MUL: AtomicU32 = AtomicU32::new(0);
@@ -24,9 +31,8 @@ static KHZ: AtomicU64 = AtomicU64::new(0);
 /// A counter to measure against.
 enum Reference {
     Hpet {
-        registers: crate::direct_map::Registers,
+        registers: Registers,
         period_fs: u64,
-        wide: bool,
     },
     PmTimer {
         port: u16,
@@ -36,26 +42,24 @@ enum Reference {
 }
 
 impl Reference {
-    fn choose(firmware: &Firmware) -> Self {
-        if let Some(base) = firmware.hpet
-            && let Ok(registers) = map_mmio(Maddr(base), 1024)
-        {
-            let capabilities = registers.read(0, 8);
-            let period_fs = capabilities >> 32;
-            if (1..=100_000_000).contains(&period_fs) {
-                registers.write(0x10, 8, registers.read(0x10, 8) | 1);
-                return Self::Hpet {
-                    registers,
-                    period_fs,
-                    wide: capabilities & 1 << 13 != 0,
-                };
-            }
-        }
-        if let Some((port, wide)) = firmware.pm_timer {
-            return Self::PmTimer { port, wide };
-        }
-        pit_start();
-        Self::Pit
+    /// What the machine may have, the best first.
+    fn candidates(firmware: &Firmware) -> impl Iterator<Item = Self> {
+        let hpet = firmware.hpet.and_then(Self::hpet);
+        let pm_timer = firmware.pm_timer;
+        let pm_timer = pm_timer.map(|(port, wide)| Self::PmTimer { port, wide });
+        hpet.into_iter().chain(pm_timer).chain([Self::Pit])
+    }
+
+    /// `None` if no HPET answers at this address (IA-PC HPET specification, "General Capabilities and ID Register").
+    fn hpet(base: u64) -> Option<Self> {
+        let registers = map_mmio(Maddr(base), 1024).ok()?;
+        let period_fs = registers.read(HPET_PERIOD, 4);
+        (1..=100_000_000)
+            .contains(&period_fs)
+            .then_some(Self::Hpet {
+                registers,
+                period_fs,
+            })
     }
 
     fn name(&self) -> &'static str {
@@ -75,10 +79,9 @@ impl Reference {
         }
     }
 
-    /// The counter's highest value.
+    /// The counter's highest value. Of the HPET's the lower half is read: not every bus reads 64 bits in one piece.
     const fn mask(&self) -> u64 {
         match self {
-            Self::Hpet { wide: true, .. } => u64::MAX,
             Self::Hpet { .. } | Self::PmTimer { wide: true, .. } => 0xffff_ffff,
             Self::PmTimer { .. } => 0xff_ffff,
             Self::Pit => 0xffff,
@@ -93,18 +96,33 @@ impl Reference {
         }
     }
 
+    fn start(&self) {
+        match self {
+            Self::Hpet { registers, .. } => {
+                registers.write(
+                    HPET_CONFIGURATION,
+                    4,
+                    registers.read(HPET_CONFIGURATION, 4) | 1,
+                );
+            }
+            Self::PmTimer { .. } => {}
+            Self::Pit => pit_start(),
+        }
+    }
+
     fn count(&self) -> u64 {
         match self {
-            Self::Hpet {
-                registers, wide, ..
-            } => registers.read(0xf0, if *wide { 8 } else { 4 }),
+            Self::Hpet { registers, .. } => registers.read(HPET_COUNTER, 4),
             Self::PmTimer { port, .. } => u64::from(port_in(*port, 4)),
             Self::Pit => pit_count(),
         }
     }
 
-    fn moment(&self) -> Moment {
-        closest_reading(rdtsc, || self.count())
+    /// Kilohertz of the TSC by this counter, if it counts.
+    fn tsc_khz(&self) -> Option<u64> {
+        self.start();
+        let steps = self.hz() * self.interval_ms() / 1000;
+        measure(rdtsc, || self.count(), steps, self.mask(), self.hz())
     }
 }
 
@@ -160,23 +178,46 @@ fn khz_between(start: Moment, end: Moment, mask: u64, hz: u64) -> u64 {
     (ticks * u128::from(hz) / (u128::from(steps.max(1)) * 1000)) as u64
 }
 
-/// Calibrates the TSC and starts system time at 0.
-pub fn calibrate(firmware: &Firmware) {
-    let reference = Reference::choose(firmware);
-    let (hz, mask) = (reference.hz(), reference.mask());
-    let start = reference.moment();
-    let goal = hz * reference.interval_ms() / 1000;
-    while reference.count().wrapping_sub(start.count) & mask < goal {
+/// Kilohertz of `tsc` while `count`, which has `hz`, makes so many steps; `None` if that takes too long: the counter stands still.
+fn measure(
+    tsc: impl Fn() -> u64,
+    count: impl Fn() -> u64,
+    steps: u64,
+    mask: u64,
+    hz: u64,
+) -> Option<u64> {
+    let start = closest_reading(&tsc, &count);
+    while count().wrapping_sub(start.count) & mask < steps {
+        if tsc().wrapping_sub(start.tsc) > PATIENCE_TICKS {
+            return None;
+        }
         core::hint::spin_loop();
     }
-    let khz = khz_between(start, reference.moment(), mask, hz);
+    let khz = khz_between(start, closest_reading(&tsc, &count), mask, hz);
+    (khz != 0).then_some(khz)
+}
+
+/// Calibrates the TSC and starts system time at 0.
+///
+/// # Errors
+/// A message if none of the machine's counters counts.
+pub fn calibrate(firmware: &Firmware) -> Result<(), &'static str> {
+    let measured = Reference::candidates(firmware).find_map(|reference| {
+        let khz = reference.tsc_khz();
+        if khz.is_none() {
+            warning!("{} stands still", reference.name());
+        }
+        Some((khz?, reference.name()))
+    });
+    let (khz, name) = measured.ok_or("no timer to measure the processor's clock with")?;
     let (mul, shift) = scale(khz);
     KHZ.store(khz, Relaxed);
     MUL.store(mul, Relaxed);
     SHIFT.store(shift, Relaxed);
-    info!("Platform timer is {}", reference.name());
+    info!("Platform timer is {name}");
     info!("Detected {}.{:03} MHz processor.", khz / 1000, khz % 1000);
     START_TSC.store(rdtsc(), Relaxed);
+    Ok(())
 }
 
 /// Waits for at least `ms` by the calibrated TSC.
@@ -352,5 +393,30 @@ mod tests {
         };
         let khz = khz_between(start, end, 0xff_ffff, PM_TIMER_HZ);
         assert!(khz.abs_diff(2_000_000) < 100, "{khz}");
+    }
+    /// A TSC that goes on by 1000 with every look at it.
+    fn busy_tsc() -> impl Fn() -> u64 {
+        let time = core::cell::Cell::new(0u64);
+        move || {
+            time.set(time.get() + 1000);
+            time.get()
+        }
+    }
+
+    #[test]
+    fn a_counter_that_stands_still_is_given_up() {
+        assert_eq!(
+            measure(busy_tsc(), || u64::MAX, 50_000, 0xffff_ffff, 1_000_000),
+            None
+        );
+    }
+
+    #[test]
+    fn a_counter_that_counts_tells_the_frequency() {
+        let tsc = busy_tsc();
+        // A thousandth of the TSC, at 2 MHz: 2 GHz.
+        let count = || tsc() / 1000;
+        let khz = measure(&tsc, count, 100_000, 0xff_ffff, 2_000_000).unwrap();
+        assert!(khz.abs_diff(2_000_000) < 200, "{khz}");
     }
 }

@@ -6,17 +6,34 @@
     reason = "the acpi crate maps tables through raw addresses"
 )]
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
 
-use acpi::madt::{Madt, MadtEntry};
+use acpi::madt::Madt;
 use acpi::mcfg::Mcfg;
-use acpi::{AcpiHandler, AcpiTables, HpetInfo, PhysicalMapping};
+use acpi::{AcpiHandler, AcpiTable, AcpiTables, HpetInfo, PhysicalMapping};
+use xen_core::hal::MachineMemory;
+use xen_core::ids::Maddr;
 use xen_core::warning;
 
 use super::loader::AcpiRoot;
-use crate::direct_map::BASE;
+use crate::direct_map::{BASE, DIRECT_MAP};
 use crate::dom0::acpi::{HEADER_LEN, HostTable, InterruptOverride, IoApic};
+use crate::dom0::little_endian::{bytes_at, u16_at, u32_at};
+use crate::panic::fatal;
+
+/// The direct map reaches this far before the machine's memory is known.
+const MAPPED: usize = 1 << 32;
+/// Kinds of MADT entries.
+const LOCAL_APIC: u8 = 0;
+const IO_APIC: u8 = 1;
+const INTERRUPT_OVERRIDE: u8 = 2;
+const LOCAL_X2APIC: u8 = 9;
+/// The CPU may be used.
+const ENABLED: u32 = 1;
+/// Where they begin: behind the header, the local APIC's address and the flags.
+const MADT_ENTRIES: usize = HEADER_LEN + 8;
 
 /// A CPU that may be started.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -55,8 +72,6 @@ pub struct Firmware {
     pub hpet: Option<u64>,
     /// PM timer port, and whether it has 32 bits.
     pub pm_timer: Option<(u16, bool)>,
-    /// PM1a and PM1b control ports.
-    pub pm1_control: [Option<u16>; 2],
     /// Reset register: address space, address, value.
     pub reset: Option<(u8, u64, u8)>,
     /// All tables of the root table.
@@ -78,9 +93,15 @@ impl AcpiHandler for DirectMapped {
         physical_address: usize,
         size: usize,
     ) -> PhysicalMapping<Self, T> {
+        if physical_address
+            .checked_add(size)
+            .is_none_or(|end| end > MAPPED)
+        {
+            fatal("an ACPI table lies above 4 GiB");
+        }
         let at = NonNull::new((BASE + physical_address as u64) as *mut T)
             .expect("the direct map is not at zero");
-        // SAFETY: firmware tables lie in the direct map, which covers all of the low 4 GiB that the loader's map lists.
+        // SAFETY: the table lies in the low 4 GiB, all of which the direct map has from the beginning.
         unsafe { PhysicalMapping::new(physical_address, at, size, size, self.clone()) }
     }
 
@@ -89,15 +110,11 @@ impl AcpiHandler for DirectMapped {
 
 fn header_at(address: u64) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
-    xen_core::hal::MachineMemory::read(
-        &crate::direct_map::DIRECT_MAP,
-        xen_core::ids::Maddr(address),
-        &mut header,
-    );
+    DIRECT_MAP.read(Maddr(address), &mut header);
     header
 }
 
-/// Reads all tables.
+/// Reads all tables. Needs the direct map as the assembly made it, no more.
 ///
 /// # Errors
 /// A message when there is no usable root table or MADT.
@@ -115,7 +132,6 @@ pub fn read(root: &AcpiRoot) -> Result<Firmware, &'static str> {
             .ok()
             .map(|hpet| hpet.base_address as u64),
         pm_timer: None,
-        pm1_control: [None; 2],
         reset: None,
         tables: list(root),
         rsdp_oem: root.oem,
@@ -130,11 +146,9 @@ pub fn read(root: &AcpiRoot) -> Result<Firmware, &'static str> {
 
 /// The root table's entries with their signatures and lengths.
 fn list(root: &AcpiRoot) -> Vec<HostTable> {
-    use xen_core::hal::MachineMemory;
-    let memory = &crate::direct_map::DIRECT_MAP;
     let word = |at: u64, len: usize| {
         let mut bytes = [0; 8];
-        memory.read(xen_core::ids::Maddr(at), &mut bytes[..len]);
+        DIRECT_MAP.read(Maddr(at), &mut bytes[..len]);
         u64::from_le_bytes(bytes)
     };
     let width = if root.revision == 0 { 4 } else { 8 };
@@ -158,38 +172,67 @@ fn read_madt(
 ) -> Result<(), &'static str> {
     let madt = tables.find_table::<Madt>().map_err(|_| "no usable MADT")?;
     firmware.madt_header = header_at(madt.physical_start() as u64);
-    for entry in madt.get().entries() {
-        match entry {
-            MadtEntry::LocalApic(cpu) if cpu.flags & 1 != 0 => {
-                firmware.processors.push(Processor {
-                    apic_id: u32::from(cpu.apic_id),
-                    acpi_id: u32::from(cpu.processor_id),
-                })
-            }
-            MadtEntry::LocalX2Apic(cpu) if cpu.flags & 1 != 0 => {
-                firmware.processors.push(Processor {
-                    apic_id: cpu.x2apic_id,
-                    acpi_id: cpu.processor_uid,
-                })
-            }
-            MadtEntry::IoApic(io) => firmware.io_apics.push(IoApic {
-                id: io.io_apic_id,
-                address: io.io_apic_address,
-                gsi_base: io.global_system_interrupt_base,
-            }),
-            MadtEntry::InterruptSourceOverride(o) => firmware.overrides.push(InterruptOverride {
-                bus: o.bus,
-                source: o.irq,
-                gsi: o.global_system_interrupt,
-                flags: o.flags,
-            }),
-            _ => {}
-        }
-    }
-    firmware
-        .processors
-        .dedup_by_key(|processor| processor.apic_id);
+    let mut entries = vec![0; (madt.get().header().length as usize).saturating_sub(MADT_ENTRIES)];
+    let first = Maddr((madt.physical_start() + MADT_ENTRIES) as u64);
+    DIRECT_MAP.read(first, &mut entries);
+    read_madt_entries(&entries, firmware);
     Ok(())
+}
+
+/// What follows the MADT's header and flags (ACPI 6.4, "Interrupt Controller Structure Types"). An entry that is cut short ends the list.
+fn read_madt_entries(mut rest: &[u8], firmware: &mut Firmware) {
+    while let Some(&[kind, length]) = rest.first_chunk() {
+        let length = usize::from(length);
+        let Some((entry, following)) = rest.split_at_checked(length).filter(|_| length >= 2) else {
+            warning!("ACPI: the MADT is cut short");
+            return;
+        };
+        if read_madt_entry(kind, entry, firmware).is_none() {
+            warning!("ACPI: a MADT entry of kind {kind} has only {length} bytes");
+        }
+        rest = following;
+    }
+}
+
+/// `None` if the entry is shorter than its kind needs.
+fn read_madt_entry(kind: u8, entry: &[u8], firmware: &mut Firmware) -> Option<()> {
+    match kind {
+        LOCAL_APIC => {
+            let [_, _, processor, apic] = bytes_at(entry, 0)?;
+            if u32_at(entry, 4)? & ENABLED != 0 && apic != u8::MAX {
+                add_processor(firmware, apic.into(), processor.into());
+            }
+        }
+        LOCAL_X2APIC => {
+            let apic = u32_at(entry, 4)?;
+            if u32_at(entry, 8)? & ENABLED != 0 && apic != u32::MAX {
+                add_processor(firmware, apic, u32_at(entry, 12)?);
+            }
+        }
+        IO_APIC => firmware.io_apics.push(IoApic {
+            id: bytes_at::<1>(entry, 2)?[0],
+            address: u32_at(entry, 4)?,
+            gsi_base: u32_at(entry, 8)?,
+        }),
+        INTERRUPT_OVERRIDE => {
+            let [_, _, bus, source] = bytes_at(entry, 0)?;
+            firmware.overrides.push(InterruptOverride {
+                bus,
+                source,
+                gsi: u32_at(entry, 4)?,
+                flags: u16_at(entry, 8)?,
+            });
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+/// Some firmware describes a CPU twice, as local APIC and as local x2APIC. Starting it again would reset it.
+fn add_processor(firmware: &mut Firmware, apic_id: u32, acpi_id: u32) {
+    if firmware.processors.iter().all(|p| p.apic_id != apic_id) {
+        firmware.processors.push(Processor { apic_id, acpi_id });
+    }
 }
 
 fn read_mcfg(tables: &AcpiTables<DirectMapped>, firmware: &mut Firmware) {
@@ -218,10 +261,6 @@ fn read_fadt(tables: &AcpiTables<DirectMapped>, firmware: &mut Firmware) {
             .and_then(|b| u16::try_from(b.address).ok())
             .filter(|&p| p != 0)
     };
-    firmware.pm1_control = [
-        port(fadt.pm1a_control_block().ok()),
-        port(fadt.pm1b_control_block().ok().flatten()),
-    ];
     let flags = fadt.flags;
     let wide = flags.pm_timer_is_32_bit();
     firmware.pm_timer = port(fadt.pm_timer_block().ok().flatten()).map(|p| (p, wide));
@@ -234,5 +273,98 @@ fn read_fadt(tables: &AcpiTables<DirectMapped>, firmware: &mut Firmware) {
             _ => u8::MAX,
         };
         firmware.reset = Some((space, register.address, fadt.reset_value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn firmware() -> Firmware {
+        Firmware {
+            processors: Vec::new(),
+            io_apics: Vec::new(),
+            overrides: Vec::new(),
+            config_windows: Vec::new(),
+            hpet: None,
+            pm_timer: None,
+            reset: None,
+            tables: Vec::new(),
+            rsdp_oem: [0; 6],
+            root_header: [0; HEADER_LEN],
+            madt_header: [0; HEADER_LEN],
+        }
+    }
+
+    fn read(entries: &[&[u8]]) -> Firmware {
+        let mut firmware = firmware();
+        read_madt_entries(&entries.concat(), &mut firmware);
+        firmware
+    }
+
+    fn apic_ids(firmware: &Firmware) -> Vec<u32> {
+        firmware.processors.iter().map(|p| p.apic_id).collect()
+    }
+
+    const CPU_2: &[u8] = &[0, 8, 7, 2, 1, 0, 0, 0];
+    const CPU_4: &[u8] = &[0, 8, 8, 4, 1, 0, 0, 0];
+    const CPU_2_AGAIN: &[u8] = &[9, 16, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0];
+    const CPU_300: &[u8] = &[9, 16, 0, 0, 0x2c, 1, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0];
+
+    #[test]
+    fn a_cpu_that_is_described_twice_counts_once() {
+        let found = read(&[CPU_2, CPU_4, CPU_2_AGAIN, CPU_300]);
+        assert_eq!(apic_ids(&found), [2, 4, 300]);
+        assert_eq!(found.processors[2].acpi_id, 9);
+    }
+
+    #[test]
+    fn disabled_cpus_and_broadcast_identifiers_are_left_out() {
+        let disabled = [0, 8, 7, 2, 2, 0, 0, 0];
+        let everybody = [0, 8, 7, 0xff, 1, 0, 0, 0];
+        let all = [9, 16, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 7, 0, 0, 0];
+        assert_eq!(apic_ids(&read(&[&disabled, &everybody, &all, CPU_4])), [4]);
+    }
+
+    #[test]
+    fn controllers_and_overrides_are_read_and_other_entries_skipped() {
+        let found = read(&[
+            &[0x80, 3, 9],
+            &[1, 12, 5, 0, 0, 0, 0xc0, 0xfe, 24, 0, 0, 0],
+            &[2, 10, 0, 9, 20, 0, 0, 0, 0xd, 0],
+        ]);
+        assert_eq!(
+            found.io_apics,
+            [IoApic {
+                id: 5,
+                address: 0xfec0_0000,
+                gsi_base: 24
+            }]
+        );
+        assert_eq!(
+            found.overrides,
+            [InterruptOverride {
+                bus: 0,
+                source: 9,
+                gsi: 20,
+                flags: 13
+            }]
+        );
+    }
+
+    #[test]
+    fn malformed_entries_end_the_list_or_are_left_out() {
+        for broken in [&[0, 0, 7, 2][..], &[0, 1], &[0], &[0, 9, 7, 2, 1, 0, 0, 0]] {
+            assert_eq!(apic_ids(&read(&[CPU_4, broken])), [4], "{broken:?}");
+        }
+        // Long enough to be skipped, too short for what it says to be.
+        for short in [
+            &[0, 4, 7, 2][..],
+            &[9, 8, 0, 0, 2, 0, 0, 0],
+            &[1, 3, 0],
+            &[2, 2],
+        ] {
+            assert_eq!(apic_ids(&read(&[short, CPU_4])), [4], "{short:?}");
+        }
     }
 }

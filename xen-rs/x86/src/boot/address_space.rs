@@ -7,7 +7,7 @@ use xen_core::lock::{Lock, Rank};
 use xen_core::paging::{Entry, Format, OutOfTables, PageTable, TableFrames};
 
 use crate::cpu::instructions;
-use crate::direct_map::{BASE, DIRECT_MAP, MMIO_BASE, Registers};
+use crate::direct_map::{BASE, DIRECT_MAP, MMIO_BASE, MMIO_BYTES, Registers};
 use crate::dom0::PhysRange;
 
 const PRESENT: u64 = 1;
@@ -119,6 +119,8 @@ pub struct ImageLayout {
 struct Space {
     table: PageTable<HostFormat>,
     spare: BootFrames,
+    /// Width of physical addresses.
+    address_bits: u32,
 }
 
 static SPACE: Lock<Option<Space>> = Lock::new(Rank::Irq, None);
@@ -174,6 +176,7 @@ pub fn enter(image: &ImageLayout, ram_end: u64, pool: &mut BootFrames) -> Result
     *SPACE.lock() = Some(Space {
         table,
         spare: BootFrames::new(PhysRange::from_len(spare.0, 256 * 4096)),
+        address_bits: address_bits(),
     });
     Ok(())
 }
@@ -187,15 +190,32 @@ pub fn root() -> u64 {
         .map_or(0, |space| space.table.root().maddr().0)
 }
 
+/// The pages of `len` bytes at `at`. dom0 chooses where its devices are, so that may be anywhere: `None` beyond what the window has room for
+/// or the processor, which has `address_bits`, can address.
+fn register_pages(at: u64, len: u64, address_bits: u32) -> Option<impl Iterator<Item = u64>> {
+    let limit = MMIO_BYTES.min(1u64.checked_shl(address_bits).unwrap_or(u64::MAX));
+    let end = at.checked_add(len).filter(|end| *end <= limit)?;
+    Some((at & !4095..end).step_by(4096))
+}
+
+/// Width of the processor's physical addresses (AMD APM volume 3, "CPUID Fn8000_0008_EAX").
+fn address_bits() -> u32 {
+    const SIZES: u32 = 0x8000_0008;
+    if instructions::cpuid(0x8000_0000, 0).eax < SIZES {
+        36
+    } else {
+        instructions::cpuid(SIZES, 0).eax & 0xff
+    }
+}
+
 /// Makes `len` bytes of device registers at `at` readable and writable, uncached. Mapping a page again is harmless.
 ///
 /// # Errors
-/// [`OutOfTables`] when the frames kept for this are used up.
+/// [`OutOfTables`] when the frames kept for this are used up, or when nothing can be there.
 pub fn map_mmio(at: Maddr, len: u64) -> Result<Registers, OutOfTables> {
     let mut guard = SPACE.lock();
     let space = guard.as_mut().ok_or(OutOfTables)?;
-    let first = at.0 & !4095;
-    for page in (first..at.0 + len).step_by(4096) {
+    for page in register_pages(at.0, len, space.address_bits).ok_or(OutOfTables)? {
         let leaf = HostLeaf {
             mfn: Maddr(page).mfn(),
             bits: WRITABLE | UNCACHED | NO_EXECUTE,
@@ -206,4 +226,29 @@ pub fn map_mmio(at: Maddr, len: u64) -> Result<Registers, OutOfTables> {
             .map(&DIRECT_MAP, &mut space.spare, number, 0, leaf)?;
     }
     Ok(Registers::mapped(at.0, len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(at: u64, len: u64, address_bits: u32) -> Option<alloc::vec::Vec<u64>> {
+        register_pages(at, len, address_bits).map(Iterator::collect)
+    }
+
+    #[test]
+    fn registers_are_mapped_by_whole_pages() {
+        assert_eq!(pages(0xfee0_0020, 4, 48).unwrap(), [0xfee0_0000]);
+        assert_eq!(pages(0xffc, 8, 48).unwrap(), [0, 0x1000]);
+    }
+
+    #[test]
+    fn registers_where_nothing_can_be_are_refused() {
+        let top = 1 << 40;
+        assert_eq!(pages(top - 4096, 4096, 40).unwrap(), [top - 4096]);
+        assert_eq!(pages(top, 4096, 40), None);
+        assert_eq!(pages(MMIO_BYTES - 4096, 4096, 52).unwrap().len(), 1);
+        assert_eq!(pages(MMIO_BYTES, 4096, 52), None);
+        assert_eq!(pages(!4095, 4096, 52), None);
+    }
 }

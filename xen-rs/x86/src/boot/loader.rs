@@ -9,7 +9,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use multiboot2::{BootInformation, BootInformationHeader, FramebufferType};
+use multiboot2::{BootInformation, BootInformationHeader, FramebufferType, RsdpV2Tag};
 
 use super::screen::{FrameBuffer, Screen};
 use crate::dom0::PhysRange;
@@ -132,7 +132,9 @@ fn oem(text: Result<&str, core::str::Utf8Error>) -> [u8; 6] {
 }
 
 fn acpi_root(info: &BootInformation<'_>) -> Option<AcpiRoot> {
-    if let Some(new) = info.rsdp_v2_tag().filter(|tag| tag.checksum_is_valid()) {
+    // Some firmware of ACPI 2 has an RSDT only.
+    let with_xsdt = |tag: &&RsdpV2Tag| tag.checksum_is_valid() && tag.xsdt_address() != 0;
+    if let Some(new) = info.rsdp_v2_tag().filter(with_xsdt) {
         return Some(AcpiRoot {
             address: new.xsdt_address() as u64,
             revision: 2,

@@ -19,8 +19,10 @@ const LOW_MEMORY: PhysRange = PhysRange {
     end: 1 << 20,
 };
 const BELOW_4G: u64 = 1 << 32;
-/// Heap for small objects; more is taken from free frames when needed.
+/// Heap until the frames are known: more is taken from them later.
 const HEAP_BYTES: u64 = 4 << 20;
+/// What each CPU needs of it before that: four stacks, which for their alignment take half as much again, descriptor tables, its record.
+const HEAP_BYTES_PER_CPU: u64 = 256 << 10;
 /// Page tables beyond the direct map's lowest level, windows for device registers included.
 const TABLE_BYTES: u64 = 2 << 20;
 
@@ -81,14 +83,15 @@ fn place(map: &[E820Entry], len: u64, taken: &[PhysRange]) -> Option<PhysRange> 
         })
 }
 
-/// Switches to the final address space and divides the RAM. `allotment` turns available pages into dom0's; `untouched` is how the free
-/// ones are marked.
+/// Switches to the final address space and divides the RAM of a machine with so many `cpus`. `allotment` turns available pages into dom0's;
+/// `untouched` is how the free ones are marked.
 ///
 /// # Errors
 /// A message when the map is unusable or there is too little memory.
 pub fn init(
     info: &BootInfo,
     image: &ImageLayout,
+    cpus: u32,
     allotment: impl FnOnce(u64) -> u64,
     untouched: Remains,
 ) -> Result<Memory, &'static str> {
@@ -99,7 +102,7 @@ pub fn init(
     let mapped_end = ram_end.max(BELOW_4G);
     let pages = ram_end / PAGE;
     let table_bytes = (pages * size_of::<FrameInfo>() as u64).next_multiple_of(PAGE);
-    let need = table_bytes + (mapped_end >> 21) * 8 + TABLE_BYTES + HEAP_BYTES;
+    let need = table_bytes + (mapped_end >> 21) * 8 + TABLE_BYTES + heap_bytes(cpus);
     let image_range = PhysRange {
         start: image.start,
         end: image.end,
@@ -136,6 +139,10 @@ pub fn init(
         max_mfn: pages - 1,
         heap: pool.rest(),
     })
+}
+
+const fn heap_bytes(cpus: u32) -> u64 {
+    HEAP_BYTES + cpus as u64 * HEAP_BYTES_PER_CPU
 }
 
 const fn without_spare(pages: u64) -> u64 {
@@ -203,6 +210,16 @@ mod tests {
             start: start * PAGE,
             end: end * PAGE,
         }
+    }
+
+    #[test]
+    fn every_cpu_finds_room_for_its_stacks() {
+        use crate::cpu::percpu::{PerCpu, STACK_SIZE};
+        use crate::cpu::tables::EXCEPTION_STACKS;
+        // An allocator's note behind an aligned block costs the rest up to the next border.
+        let stacks = (1 + EXCEPTION_STACKS as u64 + 2) * STACK_SIZE;
+        let rest = size_of::<PerCpu>() as u64 + 256 * 16 + 1024;
+        assert!(heap_bytes(64) - heap_bytes(0) >= 64 * (stacks + rest));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod acpi_tables;
 pub mod address_space;
+pub mod lent;
 pub mod loader;
 pub mod memory;
 pub mod screen;

@@ -56,7 +56,7 @@ pub fn start(processors: &[Processor], boot: &'static PerCpu, limit: u32, trampo
         if records.len() as u32 >= limit {
             break;
         }
-        if processor.apic_id > 255 && !local_apic::is_x2apic() {
+        if !local_apic::can_address(processor.apic_id) {
             warning!("CPU with APIC {:#x} cannot be addressed", processor.apic_id);
             continue;
         }
@@ -92,9 +92,16 @@ fn start_one(record: &'static PerCpu, trampoline: &Trampoline) -> bool {
     while ONLINE.load(SeqCst) == before && time::now_ns() < until {
         core::hint::spin_loop();
     }
-    // A CPU that comes too late finds no stack and waits for ever.
-    trampoline.stack.store(0, SeqCst);
-    ONLINE.load(SeqCst) != before
+    if trampoline.stack.swap(0, SeqCst) != 0 {
+        // Should it come now after all, it must not take the next one's stack: INIT makes it wait for a start-up again.
+        local_apic::send_init(record.apic_id);
+        return false;
+    }
+    // It has its stack, so it is on its way.
+    while ONLINE.load(SeqCst) == before {
+        core::hint::spin_loop();
+    }
+    true
 }
 
 /// Called by each started CPU once its tables are loaded; returns when the boot CPU releases them all.

@@ -1,7 +1,7 @@
 //! What each CPU owns, found from its stack pointer.
 //!
-//! Every CPU runs on one stack of [`STACK_SIZE`] bytes, aligned to its size, whose topmost word points at the CPU's [`PerCpu`]. FS, GS and TR are
-//! thus free to hold the guest's values while the hypervisor runs (AMD APM volume 2, "VMSAVE and VMLOAD instructions").
+//! Every CPU runs on one stack of [`STACK_SIZE`] bytes, aligned to its size, whose topmost word points at the CPU's [`PerCpu`]. So no
+//! segment register is needed for it: an exception finds it at once, whatever FS and GS hold at that moment.
 #![allow(
     unsafe_code,
     reason = "turns the word at the stack's top into a reference"
@@ -99,16 +99,16 @@ pub fn this_cpu() -> &'static PerCpu {
 
 static mut ALL: &[&PerCpu] = &[];
 
-/// Publishes the records of all CPUs, in order of their numbers. Once, before other CPUs start.
+/// Publishes the records of all CPUs, in order of their numbers. Once, while the other CPUs wait to be released.
 pub fn publish(records: Box<[&'static PerCpu]>) {
-    // SAFETY: called once by the boot CPU while it is alone.
+    // SAFETY: called once by the boot CPU, while the others wait in a loop that does not look at the list.
     unsafe { ALL = Box::leak(records) };
 }
 
 /// All CPUs' records, in order.
 #[must_use]
 pub fn all_cpus() -> &'static [&'static PerCpu] {
-    // SAFETY: written once before any other CPU runs, read-only after.
+    // SAFETY: written once while the boot CPU alone reads it, constant after.
     unsafe { ALL }
 }
 

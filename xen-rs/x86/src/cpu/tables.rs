@@ -19,7 +19,10 @@ pub const CODE_SELECTOR: u16 = 8;
 pub const DATA_SELECTOR: u16 = 16;
 const TSS_SELECTOR: u16 = 24;
 const STUB_SIZE: u64 = 16;
-const IST_VECTORS: [(usize, u8); 3] = [(2, 1), (8, 2), (18, 3)];
+/// NMI, double fault and machine check, with the numbers of their stacks.
+const IST_VECTORS: [(usize, u8); EXCEPTION_STACKS] = [(2, 1), (8, 2), (18, 3)];
+/// Stacks of a CPU besides its usual one.
+pub const EXCEPTION_STACKS: usize = 3;
 
 global_asm!(include_str!("interrupt_stubs.s"));
 
@@ -68,15 +71,24 @@ struct Pointer {
 
 /// A stack whose top names its CPU; returns the initial stack pointer. Never freed.
 pub fn new_stack(cpu: &'static PerCpu) -> u64 {
-    let layout =
-        Layout::from_size_align(STACK_SIZE as usize, STACK_SIZE as usize).expect("constant layout");
+    let [stack] = new_stacks(cpu);
+    stack
+}
+
+/// Several such stacks in one piece, which wastes less for their alignment.
+fn new_stacks<const COUNT: usize>(cpu: &'static PerCpu) -> [u64; COUNT] {
+    let layout = Layout::from_size_align(COUNT * STACK_SIZE as usize, STACK_SIZE as usize)
+        .expect("constant layout");
     // SAFETY: the layout has a size; the result is checked.
     let base = unsafe { alloc_zeroed(layout) };
     if base.is_null() {
         handle_alloc_error(layout);
     }
-    // SAFETY: fresh memory of the right size and alignment.
-    unsafe { prepare_stack(base as u64 + STACK_SIZE, cpu) }
+    core::array::from_fn(|index| {
+        let end = base as u64 + (index as u64 + 1) * STACK_SIZE;
+        // SAFETY: fresh memory of the right size and alignment.
+        unsafe { prepare_stack(end, cpu) }
+    })
 }
 
 fn tss_descriptor(base: u64) -> [u64; 2] {
@@ -102,8 +114,9 @@ fn gate(vector: usize) -> [u64; 2] {
 /// Builds and loads this CPU's tables. They are never freed.
 pub fn load(cpu: &'static PerCpu) {
     let mut ist = [0; 7];
-    for (_, index) in IST_VECTORS {
-        ist[usize::from(index) - 1] = new_stack(cpu);
+    let stacks: [u64; EXCEPTION_STACKS] = new_stacks(cpu);
+    for ((_, index), stack) in IST_VECTORS.into_iter().zip(stacks) {
+        ist[usize::from(index) - 1] = stack;
     }
     let io_map = size_of::<Tss>() as u16;
     let tss: &'static Tss = Box::leak(Box::new(Tss {

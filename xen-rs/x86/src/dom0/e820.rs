@@ -126,6 +126,17 @@ impl Dom0Map {
             .map(|entry| entry.range)
     }
 
+    /// The highest room for `bytes` (rounded up to pages) in dom0's RAM outside `taken`.
+    #[must_use]
+    pub fn room_for(&self, bytes: u64, taken: &[PhysRange]) -> Option<PhysRange> {
+        let len = bytes.checked_next_multiple_of(PAGE)?;
+        let window = PhysRange {
+            start: LOW,
+            end: u64::MAX,
+        };
+        highest_free(self.usable(), window, len, PAGE, taken)
+    }
+
     /// Turns `bytes` (rounded up to pages) of the highest RAM below 4 GiB and outside `taken` into ACPI memory. `taken` is what still holds
     /// something: the boot modules and the unpacked kernel.
     ///
@@ -374,6 +385,26 @@ mod tests {
         let mut expected = host();
         expected[0].range.end = 0x9f000;
         assert_eq!(map.entries, expected);
+    }
+
+    #[test]
+    fn room_is_found_in_dom0s_ram_beside_what_is_taken() {
+        let map = Dom0Map::new(&host(), &[], 512 * MIB / 4096).unwrap();
+        let end = map.ram[1].end;
+        let module = PhysRange {
+            start: end - 16 * MIB,
+            end: end - MIB + 5,
+        };
+        assert_eq!(
+            map.room_for(MIB, &[module]),
+            Some(PhysRange::from_len(end - 17 * MIB, MIB))
+        );
+        assert_eq!(
+            map.room_for(100, &[]),
+            Some(PhysRange::from_len(end - 4096, 4096))
+        );
+        assert_eq!(map.room_for(500 * MIB, &[module]), None);
+        assert_eq!(map.room_for(u64::MAX, &[]), None);
     }
 
     #[test]

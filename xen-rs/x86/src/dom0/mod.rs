@@ -20,7 +20,7 @@ pub mod elf;
 mod elf_headers;
 mod error;
 pub mod layout;
-mod little_endian;
+pub(crate) mod little_endian;
 mod notes;
 mod range;
 pub mod start_info;

@@ -60,7 +60,7 @@ fn open(description: &Description) -> Option<IoApic> {
         version & 0xff,
         description.address,
         description.gsi_base,
-        description.gsi_base + pins - 1
+        description.gsi_base.saturating_add(pins - 1)
     );
     Some(IoApic {
         description: *description,

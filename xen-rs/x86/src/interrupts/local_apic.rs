@@ -223,8 +223,26 @@ pub fn arm(delay_ns: Option<u64>, tsc_of_delay: impl FnOnce(u64) -> u64) {
     write(TIMER_INITIAL, ticks);
 }
 
-/// Whether identifiers above 255 can be addressed.
+/// Whether interrupts between processors reach this identifier. Those of devices reach [`is_device_target`] ones only.
 #[must_use]
-pub fn is_x2apic() -> bool {
-    X2APIC.load(Relaxed)
+pub fn can_address(apic_id: u32) -> bool {
+    X2APIC.load(Relaxed) || is_device_target(apic_id)
+}
+
+/// Whether messages of devices and I/O APICs reach this identifier: without interrupt remapping they name it in eight bits, and all ones
+/// means everybody.
+#[must_use]
+pub const fn is_device_target(apic_id: u32) -> bool {
+    apic_id < 0xff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_never_address_everybody() {
+        assert!(is_device_target(0) && is_device_target(254));
+        assert!(!is_device_target(255) && !is_device_target(256) && !is_device_target(512));
+    }
 }
