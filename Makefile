@@ -5,6 +5,8 @@
 # make test      every test; ends with `N passed, M failed`
 # make install   puts the hypervisor where Debian's GRUB configuration finds it [DESTDIR=]
 # make check     counts: unsafe code, file sizes, image size
+# make guests    the bare test kernels: target/guests
+# make debian    the packages of the test dom0: target/debian
 # make deps      installs the packages the above need
 # make clean     removes everything made here
 #

@@ -315,7 +315,8 @@ fn output_of(command: &mut Command) -> Result<Vec<u8>, String> {
 
 /// zstd, because Linux unpacks it several times faster than gzip, which an emulated machine feels.
 fn compress(archive: &[u8], file: &Path) -> Result<(), String> {
-    let partial = file.with_extension("partial");
+    // A name of this process alone: another runner may be doing the same.
+    let partial = file.with_extension(format!("partial-{}", std::process::id()));
     let mut command = Command::new("zstd");
     command
         .args(["-q", "-f", "-10", "-T0", "-o"])
