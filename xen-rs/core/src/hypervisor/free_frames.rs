@@ -17,8 +17,14 @@ impl Hypervisor {
         })
     }
 
-    /// A block for a domain. Claimed pages are for those who claimed them: others may only take what is left.
-    pub(super) fn take_block_for(&self, domain: &Domain, order: u32) -> Option<Block> {
+    /// A block for a domain, at a certain place if one is given. Claimed pages are for those who claimed them: others may only take what is
+    /// left.
+    pub(super) fn take_block_for(
+        &self,
+        domain: &Domain,
+        order: u32,
+        at: Option<Mfn>,
+    ) -> Option<Block> {
         let pages = 1u64 << order;
         self.take_when_back(|frames| {
             let own_claim = domain.memory.claimed.load(SeqCst);
@@ -26,7 +32,10 @@ impl Hypervisor {
             if frames.free_pages() < pages.saturating_add(others_claims) {
                 return None;
             }
-            let block = frames.allocate(order, Purpose::Clean);
+            let block = match at {
+                Some(first) => frames.allocate_at(first, order),
+                None => frames.allocate(order, Purpose::Clean),
+            };
             if block.is_some() {
                 let used = own_claim.min(pages);
                 domain.memory.claimed.fetch_sub(used, SeqCst);

@@ -73,7 +73,7 @@ impl Hypervisor {
     /// does not allow it.
     #[must_use]
     pub fn allocate_domain_pages(&self, domain: &Domain, order: u32) -> Option<Mfn> {
-        let block = self.take_accounted(domain, order)?;
+        let block = self.take_accounted(domain, order, None)?;
         let first = block.zeroed(self.table, self.memory);
         self.assign_run(first, order, domain.id);
         Some(first)
@@ -83,16 +83,35 @@ impl Hypervisor {
     /// to a domain that asks for memory.
     #[must_use]
     pub fn allocate_used_domain_pages(&self, domain: &Domain, order: u32) -> Option<Mfn> {
-        let block = self.take_accounted(domain, order)?;
+        self.allocate_used_at(domain, order, None)
+    }
+
+    /// As [`Self::allocate_used_domain_pages`], the frames from `first` on and no others.
+    #[must_use]
+    pub fn allocate_these_domain_pages(
+        &self,
+        domain: &Domain,
+        first: Mfn,
+        order: u32,
+    ) -> Option<Mfn> {
+        // Frames that are no RAM or in use are not worth the wait for those that are being scrubbed.
+        if first >= self.table.end() || self.table.count(first) > 0 {
+            return None;
+        }
+        self.allocate_used_at(domain, order, Some(first))
+    }
+
+    fn allocate_used_at(&self, domain: &Domain, order: u32, at: Option<Mfn>) -> Option<Mfn> {
+        let block = self.take_accounted(domain, order, at)?;
         let first = block.scrubbed_for(domain.remains, self.table, self.memory);
         self.assign_run(first, order, domain.id);
         Some(first)
     }
 
-    fn take_accounted(&self, domain: &Domain, order: u32) -> Option<Block> {
+    fn take_accounted(&self, domain: &Domain, order: u32, at: Option<Mfn>) -> Option<Block> {
         let pages = 1u64 << order;
         self.account(domain, pages)?;
-        let block = self.take_block_for(domain, order);
+        let block = self.take_block_for(domain, order, at);
         if block.is_none() {
             self.disown(domain, pages);
         }

@@ -104,16 +104,37 @@ impl FrameAllocator {
     /// `1 << order` contiguous, aligned frames, or `None`.
     pub fn allocate(&mut self, order: u32, purpose: Purpose) -> Option<Block> {
         let found = self.choose(order, purpose)?;
+        Some(self.cut(found, found.head, order))
+    }
+
+    /// The `1 << order` frames from `first` on, if that is aligned and they are all free. Frames that are being scrubbed are not found.
+    pub fn allocate_at(&mut self, first: Mfn, order: u32) -> Option<Block> {
+        let head = u32::try_from(first.0).ok()?;
+        if head.trailing_zeros() < order {
+            return None;
+        }
+        let around = |larger: u32| self.lists.at(head & !((1 << larger) - 1), larger);
+        let found = (order..=MAX_ORDER).find_map(around)?;
+        Some(self.cut(found, head, order))
+    }
+
+    /// Takes the `1 << order` frames at `head` out of a free block, of which the rest stays free.
+    fn cut(&mut self, found: Buddy, head: u32, order: u32) -> Block {
         self.lists.unlink(found);
         let mut taken = found;
         while taken.order > order {
             let (lower, upper) = taken.halves();
-            self.lists.link(upper);
-            taken = lower;
+            let (keep, give) = if head < upper.head {
+                (lower, upper)
+            } else {
+                (upper, lower)
+            };
+            self.lists.link(give);
+            taken = keep;
         }
         self.free_pages -= u64::from(taken.pages());
         self.dirty_pages -= self.count_dirty(&taken);
-        Some(Block(taken))
+        Block(taken)
     }
 
     fn choose(&self, order: u32, purpose: Purpose) -> Option<Buddy> {
@@ -268,6 +289,35 @@ mod tests {
             let block = self.free.allocate(order, Purpose::Clean).unwrap();
             block.scrubbed_for(own, self.table, &self.memory)
         }
+    }
+
+    #[test]
+    fn certain_frames_are_cut_out_of_what_is_free_and_merge_back() {
+        let mut ram = Ram::new(4096);
+        ram.give(3, 4000, Remains::SECRETS);
+        ram.scrub_all();
+        ram.give(4000, 4096, Remains::SECRETS);
+        let before = (ram.free.free_pages(), ram.free.dirty_pages());
+        let cases = [(3, 0), (1024, 10), (517, 0), (514, 1), (4090, 1), (3072, 9)];
+        let blocks = cases.map(|(first, order)| {
+            let block = ram.free.allocate_at(Mfn(first), order).unwrap();
+            assert!(ram.free.allocate_at(Mfn(first), 0).is_none());
+            assert_eq!(block.zeroed(ram.table, &ram.memory), Mfn(first));
+            (first, order)
+        });
+        assert_eq!(ram.free.free_pages(), before.0 - 1 - 1024 - 1 - 2 - 2 - 512);
+        for (first, order) in [(2, 0), (1025, 1), (512, 9), (4096, 0), (u64::MAX, 0)] {
+            assert!(ram.free.allocate_at(Mfn(first), order).is_none());
+        }
+        for (first, order) in blocks {
+            ram.free.free(Mfn(first), order, Remains::ZEROES);
+        }
+        ram.scrub_all();
+        assert_eq!(
+            (ram.free.free_pages(), ram.free.dirty_pages()),
+            (before.0, 0)
+        );
+        assert!(ram.free.allocate_at(Mfn(2048), 11).is_some());
     }
 
     #[test]

@@ -6,8 +6,10 @@ use super::PAGES_PER_ENTRY;
 use super::extents::Extents;
 use super::layout::{LIST_CHUNK, fetch_frames};
 use super::place::{place_on_demand, place_ram};
+use crate::domain::Domain;
 use crate::hypercall::{Call, Outcome};
-use crate::ids::Gfn;
+use crate::hypervisor::Hypervisor;
+use crate::ids::{Gfn, Mfn};
 
 /// Result: extents done.
 pub fn run(call: &mut Call<'_>) -> Result<Outcome, Errno> {
@@ -43,14 +45,22 @@ fn populate(call: &Call<'_>, request: &Extents, gfn: Gfn) -> Result<(), Errno> {
     if request.on_demand {
         return place_on_demand(hv, domain, gfn, request.order);
     }
-    let first = hv
-        .allocate_used_domain_pages(domain, request.order)
-        .ok_or(Errno::ENOMEM)?;
+    let first = frames_for(hv, domain, gfn, request.order).ok_or(Errno::ENOMEM)?;
     if first.0 + request.pages() > request.frame_limit {
         hv.release_pages(first, request.pages());
         return Err(Errno::ENOMEM);
     }
     place_ram(hv, domain, gfn, request.order, first)
+}
+
+/// The domain that owns the hardware is identity-mapped, because its devices know no other addresses: it gets the frames of these numbers
+/// where they are free.
+fn frames_for(hv: &Hypervisor, domain: &Domain, gfn: Gfn, order: u32) -> Option<Mfn> {
+    let same = domain
+        .hardware
+        .then(|| hv.allocate_these_domain_pages(domain, Mfn(gfn.0), order));
+    same.flatten()
+        .or_else(|| hv.allocate_used_domain_pages(domain, order))
 }
 
 #[cfg(test)]
@@ -66,7 +76,6 @@ mod tests {
     use super::super::testing::{ARGUMENT, Bench, HOLE, LIST, MEMORY_OP};
     use super::*;
     use crate::hypercall::Width;
-    use crate::ids::Mfn;
     use crate::p2m::{P2mEntry, PageType};
 
     fn request(domid: u16, nr_extents: u64, extent_order: u32) -> MemoryReservation {
@@ -88,6 +97,25 @@ mod tests {
         assert_eq!(bench.total(&bench.dom0), before + 3);
         assert_eq!(bench.kind(&bench.dom0, HOLE + 5), Some(PageType::Ram));
         assert_eq!(bench.fake.get::<u64>(&bench.dom0, HOLE << 12), 0);
+    }
+
+    #[test]
+    fn dom0_gets_the_frames_of_its_pages_numbers_where_these_are_free() {
+        let bench = Bench::new();
+        let hv = bench.fake.hv;
+        let frames = [0; 3].map(|_| {
+            hv.allocate_domain_pages(&bench.guest, 0)
+                .expect("memory is left")
+        });
+        let [first, taken, last] = frames.map(|frame| frame.0);
+        // Whoever asks next would get the last one that came back.
+        hv.release_page(Mfn(last));
+        hv.release_page(Mfn(first));
+        bench.list(&bench.dom0, LIST, &[last, taken, first]);
+        assert_eq!(bench.run(&bench.dom0, OP, &request(0x7ff0, 3, 0)), Ok(3));
+        let behind = |gfn| bench.fake.mfn(&bench.dom0, Gfn(gfn)).0;
+        assert_eq!((behind(last), behind(first)), (last, first));
+        assert_ne!(behind(taken), taken);
     }
 
     #[test]
