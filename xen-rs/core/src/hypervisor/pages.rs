@@ -95,10 +95,16 @@ impl Hypervisor {
         order: u32,
     ) -> Option<Mfn> {
         // Frames that are no RAM or in use are not worth the wait for those that are being scrubbed.
-        if first >= self.table.end() || self.table.count(first) > 0 {
+        if first >= self.table.end() || self.is_in_use(first) {
             return None;
         }
         self.allocate_used_at(domain, order, Some(first))
+    }
+
+    /// Whether the frame is RAM that somebody has.
+    #[must_use]
+    pub fn is_in_use(&self, frame: Mfn) -> bool {
+        frame < self.table.end() && self.table.count(frame) > 0
     }
 
     fn allocate_used_at(&self, domain: &Domain, order: u32, at: Option<Mfn>) -> Option<Mfn> {
