@@ -163,7 +163,10 @@ pub fn load(domain: &Domain, bytes: &[u8]) -> Result<(), Errno> {
     for record in context.records() {
         apply(domain, &record, false)?;
     }
-    domain.vcpus().iter().for_each(|vcpu| complete(domain, vcpu));
+    domain
+        .vcpus()
+        .iter()
+        .for_each(|vcpu| complete(domain, vcpu));
     Ok(())
 }
 

@@ -729,7 +729,11 @@ mod tests {
         svm.intercept_task_priority(true);
         assert_eq!(svm.vmcb.intercept_cr, 0x0110_0000);
         svm.intercept_task_priority(false);
-        let always = if is_emulated() { intercept::CR8_WRITE } else { 0 };
+        let always = if is_emulated() {
+            intercept::CR8_WRITE
+        } else {
+            0
+        };
         assert_eq!(svm.vmcb.intercept_cr, intercept::CR4_WRITE | always);
     }
 
