@@ -27,6 +27,7 @@ HYPERVISOR ?= target/xen-rs
 runner := cargo run --quiet --release -p runner --
 
 image:
+	@tests/deps.sh build
 	words=$$(tests/toolchain.sh); cargo $$words build --release -p xen-rs --target $(bare)
 	mkdir -p target
 	cp $(built)/xen-rs target/xen-rs
@@ -35,6 +36,7 @@ image:
 # Bare PVH kernels, one for each file in tests/guests/src/bin; scenarios name them with `kernel: guest NAME`.
 guests: $(if $(wildcard tests/guests/src/bin/*.rs),bare-guests)
 bare-guests:
+	@tests/deps.sh build
 	words=$$(tests/toolchain.sh); cargo $$words build --release -p guests --target $(bare)
 	mkdir -p target/guests
 	for source in tests/guests/src/bin/*.rs; do name=$$(basename $$source .rs); cp $(built)/$$name target/guests/$$name; done
@@ -57,7 +59,7 @@ OPERATION ?= null-hypercall
 profile: deps $(if $(filter target/xen-rs,$(HYPERVISOR)),image) guests
 	@tests/profile.sh $(OPERATION) $(HYPERVISOR)
 
-test:
+test: deps
 	@tests/all.sh
 
 # GRUB's 20_linux_xen makes an entry for every /boot/xen* that is a multiboot2 file, with every kernel that can be a dom0.
