@@ -10,8 +10,10 @@ memory() {
 }
 # The first guests make the hypervisor's tables of dom0 grow (event channels, grant mappings), which stay as long as dom0: a few pages.
 pages_back() {
-    local before=($1) after=($2)
-    same "${before[0]}" "${after[0]}" && [ $((after[6] - before[6])) -lt 65536 ]
+    local free_before heap_before free_after heap_after
+    read -r free_before _ _ _ _ _ heap_before _ <<< "$1"
+    read -r free_after _ _ _ _ _ heap_after _ <<< "$2"
+    same "$free_before" "$free_after" && [ $((heap_after - heap_before)) -lt 65536 ]
 }
 same() { [ -n "$1" ] && [ "$1" = "$2" ]; }
 domains() { xl list | tail -n +3 | wc -l; }
