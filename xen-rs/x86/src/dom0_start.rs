@@ -140,10 +140,18 @@ fn create(hv: &Hypervisor, map: &Dom0Map, vcpus: u32) -> Result<Arc<Domain>, Str
         .iter()
         .try_for_each(|range| give_ram(hv, &domain, range))
         .map_err(|errno| format!("dom0's memory: {errno}"))?;
+    keep_home(hv, &map.ram);
     hv.create_vcpus(&domain)
         .map_err(|errno| format!("dom0's vCPUs: {errno}"))?;
     pin_vcpus(hv, &domain);
     Ok(domain)
+}
+
+/// dom0 gets no other frames than these, should it give some back and want them again.
+fn keep_home(hv: &Hypervisor, ram: &[PhysRange]) {
+    let frames = |range: &PhysRange| (range.start >> 12) as u32..(range.end >> 12) as u32;
+    let home: Vec<_> = ram.iter().map(frames).collect();
+    hv.frames.lock().set_home(home.leak());
 }
 
 /// `dom0_vcpus_pin`: vCPU n on CPU n.

@@ -8,8 +8,10 @@
 //! Large allocations prefer clean blocks to a fitting size, single frames a fitting size to clean blocks: scrubbing one frame is cheaper than
 //! breaking up memory that will be missed.
 
+use core::ops::Range;
+
 use super::frame::FrameTable;
-use super::free_lists::{Buddy, FreeLists, State};
+use super::free_lists::{Buddy, FreeLists, State, Zone};
 use super::remains::Remains;
 use crate::ids::Mfn;
 
@@ -54,6 +56,12 @@ impl FrameAllocator {
             waiting: 0,
             next_domain: Remains::FIRST_DOMAIN,
         }
+    }
+
+    /// Keeps these frames, none of which is free, for the domain that has them: an identity-mapped dom0 needs them back at their own addresses
+    /// when its memory grows again. Once free, others get them only where nothing else is left.
+    pub const fn set_home(&mut self, frames: &'static [Range<u32>]) {
+        self.lists.set_home(frames);
     }
 
     /// Free frames now, those among them that are being scrubbed included.
@@ -141,8 +149,13 @@ impl FrameAllocator {
         if order > MAX_ORDER {
             return None;
         }
-        let clean = self.lists.smallest(State::Clean, order);
-        let dirty = self.lists.smallest(State::Dirty, order);
+        let chosen = self.choose_in(Zone::Common, order, purpose);
+        chosen.or_else(|| self.choose_in(Zone::Home, order, purpose))
+    }
+
+    fn choose_in(&self, zone: Zone, order: u32, purpose: Purpose) -> Option<Buddy> {
+        let clean = self.lists.smallest(zone, State::Clean, order);
+        let dirty = self.lists.smallest(zone, State::Dirty, order);
         match (clean, dirty) {
             (Some(clean), Some(dirty)) => {
                 let takes_dirty = match purpose {
@@ -170,7 +183,9 @@ impl FrameAllocator {
         if self.pieces == MAX_PIECES || self.waiting > 0 {
             return None;
         }
-        let found = self.lists.largest(State::Dirty)?;
+        let found = [Zone::Common, Zone::Home]
+            .into_iter()
+            .find_map(|zone| self.lists.largest(zone, State::Dirty))?;
         self.lists.unlink(found);
         self.pieces += 1;
         let mut taken = found;
@@ -213,8 +228,10 @@ impl FrameAllocator {
     /// Links a block after merging it with its free buddies.
     fn insert(&mut self, block: Buddy) {
         let mut whole = block;
+        let zone = self.lists.zone_of(block.head);
         while whole.order < MAX_ORDER {
-            let Some(buddy) = self.lists.at(whole.head ^ whole.pages(), whole.order) else {
+            let buddy = self.lists.at(whole.head ^ whole.pages(), whole.order);
+            let Some(buddy) = buddy.filter(|buddy| self.lists.zone_of(buddy.head) == zone) else {
                 break;
             };
             self.lists.unlink(buddy);
@@ -318,6 +335,39 @@ mod tests {
             (before.0, 0)
         );
         assert!(ram.free.allocate_at(Mfn(2048), 11).is_some());
+    }
+
+    #[test]
+    fn frames_of_somebodys_home_are_given_away_last_and_stay_apart() {
+        static HOME: [Range<u32>; 2] = [512..1024, 1536..1600];
+        let mut ram = Ram::new(2048);
+        ram.free.set_home(&HOME);
+        for (start, end) in [
+            (0, 512),
+            (512, 1024),
+            (1024, 1536),
+            (1536, 1600),
+            (1600, 2048),
+        ] {
+            ram.give(start, end, Remains::SECRETS);
+        }
+        let is_home = |frame: Mfn| HOME.iter().any(|range| range.contains(&(frame.0 as u32)));
+        let mut frames = Vec::new();
+        while let Some(block) = ram.free.allocate(0, Purpose::Private) {
+            frames.push(block.zeroed(ram.table, &ram.memory));
+        }
+        assert_eq!(frames.len(), 2048);
+        let (common, home) = frames.split_at(2048 - 576);
+        assert!(!common.iter().any(|&frame| is_home(frame)));
+        assert!(home.iter().all(|&frame| is_home(frame)));
+        for &frame in &frames {
+            ram.free.free(frame, 0, Remains::ZEROES);
+        }
+        // Whole again on either side of the border, and not across it.
+        assert!(ram.free.allocate(10, Purpose::Clean).is_none());
+        assert!(ram.free.allocate_at(Mfn(512), 9).is_some());
+        let other = ram.free.allocate(9, Purpose::Clean);
+        assert!(other.is_some_and(|block| !is_home(block.zeroed(ram.table, &ram.memory))));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The lists of free blocks, linked through the frame records so that they need no memory of their own.
 //!
 //! There are two lists for each order: blocks without a dirty frame, and the others. Of a dirty block it is known how many frames at its
-//! start are clean; any of the rest may be dirty, which the frames' own marks tell.
+//! start are clean; any of the rest may be dirty, which the frames' own marks tell. Frames that one domain must be able to get back have
+//! lists of their own ([`Zone`]).
 
+use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::frame::{FrameInfo, FrameTable};
@@ -80,6 +82,15 @@ pub(super) enum State {
     Dirty,
 }
 
+/// Which frames. No block has frames of both zones.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Zone {
+    /// All that are not in the other.
+    Common,
+    /// Frames that a domain needs at their own addresses, and nobody else takes as long as there are others.
+    Home,
+}
+
 #[derive(Copy, Clone)]
 struct Heads {
     heads: [u32; LISTS],
@@ -89,7 +100,8 @@ struct Heads {
 
 pub(super) struct FreeLists {
     table: FrameTable,
-    lists: [Heads; 2],
+    home: &'static [Range<u32>],
+    lists: [[Heads; 2]; 2],
 }
 
 impl FreeLists {
@@ -100,8 +112,28 @@ impl FreeLists {
         };
         Self {
             table,
-            lists: [empty; 2],
+            home: &[],
+            lists: [[empty; 2]; 2],
         }
+    }
+
+    /// Says which frames are in [`Zone::Home`]. None of them is free.
+    pub const fn set_home(&mut self, home: &'static [Range<u32>]) {
+        self.home = home;
+    }
+
+    /// Where a frame belongs.
+    pub fn zone_of(&self, frame: u32) -> Zone {
+        if self.home.iter().any(|range| range.contains(&frame)) {
+            Zone::Home
+        } else {
+            Zone::Common
+        }
+    }
+
+    fn list_of(&mut self, buddy: &Buddy) -> &mut Heads {
+        let zone = self.zone_of(buddy.head);
+        &mut self.lists[zone as usize][Self::state_of(buddy) as usize]
     }
 
     fn info(&self, frame: u32) -> &'static FrameInfo {
@@ -119,15 +151,15 @@ impl FreeLists {
     }
 
     /// A block of the smallest order from `order` on.
-    pub fn smallest(&self, state: State, order: u32) -> Option<Buddy> {
-        let list = &self.lists[state as usize];
+    pub fn smallest(&self, zone: Zone, state: State, order: u32) -> Option<Buddy> {
+        let list = &self.lists[zone as usize][state as usize];
         let orders = list.orders & !((1 << order) - 1);
         (orders != 0).then(|| self.head_of(list, orders.trailing_zeros()))
     }
 
     /// A block of the largest order there is.
-    pub fn largest(&self, state: State) -> Option<Buddy> {
-        let list = &self.lists[state as usize];
+    pub fn largest(&self, zone: Zone, state: State) -> Option<Buddy> {
+        let list = &self.lists[zone as usize][state as usize];
         let order = list.orders.checked_ilog2()?;
         Some(self.head_of(list, order))
     }
@@ -150,7 +182,7 @@ impl FreeLists {
 
     pub fn link(&mut self, buddy: Buddy) {
         let info = self.info(buddy.head);
-        let list = &mut self.lists[Self::state_of(&buddy) as usize];
+        let list = self.list_of(&buddy);
         let first = &mut list.heads[buddy.order as usize];
         let old = core::mem::replace(first, buddy.head);
         list.orders |= 1 << buddy.order;
@@ -170,7 +202,7 @@ impl FreeLists {
         if prev != NONE {
             self.info(prev).next.store(next, Relaxed);
         } else {
-            let list = &mut self.lists[Self::state_of(&buddy) as usize];
+            let list = self.list_of(&buddy);
             list.heads[buddy.order as usize] = next;
             if next == NONE {
                 list.orders &= !(1 << buddy.order);

@@ -58,6 +58,10 @@ impl Vlapic {
     /// The highest request that is held back by nothing but TPR: worth an exit when the guest lowers TPR.
     #[must_use]
     pub fn blocked_by_tpr(&self) -> Option<u8> {
+        // Most guests block nothing; this is asked at every entry.
+        if self.tpr & CLASS == 0 {
+            return None;
+        }
         let vector = self.highest_requested()?;
         let in_service = self.isr.highest().unwrap_or(0);
         (vector & CLASS > in_service & CLASS && vector & CLASS <= self.tpr & CLASS)
