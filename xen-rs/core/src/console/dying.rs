@@ -17,6 +17,8 @@ const DYING_PATIENCE: u32 = 1_000_000;
 static LAST_RESORT: Once<&'static dyn Sink> = Once::new();
 /// The lock's holder will never give it back.
 static LOCK_IS_LOST: AtomicBool = AtomicBool::new(false);
+/// Something was printed without the lock.
+static WENT_ON: AtomicBool = AtomicBool::new(false);
 
 /// Remembers the sink; only the first one counts.
 pub(super) fn remember(sink: &'static dyn Sink) {
@@ -58,10 +60,15 @@ pub fn print_while_dying(text: fmt::Arguments<'_>) {
             flush(&mut state);
         }
         _ => {
-            // The sink cannot say that it failed.
+            // Whoever held the lock may have been in the middle of a line. The sink cannot say that it failed.
+            let start = if WENT_ON.swap(true, Ordering::Relaxed) {
+                ""
+            } else {
+                "\r\n"
+            };
             let _ = LAST_RESORT
                 .get()
-                .map(|sink| write!(Dying(*sink), "\r\n(XEN) {text}"));
+                .map(|sink| write!(Dying(*sink), "{start}(XEN) {text}\r\n"));
         }
     }
 }
