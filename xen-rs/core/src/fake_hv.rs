@@ -537,6 +537,19 @@ impl Fake {
             .expect("memory is left");
     }
 
+    /// Makes `count` extents of RAM on demand from `gfn` on.
+    ///
+    /// # Panics
+    /// If the map does not take them.
+    pub fn promise(&self, domain: &Domain, gfn: u64, order: u32, count: u64) {
+        let tables = &mut self.hv.tables(domain);
+        for extent in 0..count {
+            let at = Gfn(gfn + (extent << order));
+            let set = domain.p2m.write().set_on_demand(tables, at, order);
+            assert_eq!(set, Ok(true));
+        }
+    }
+
     /// The frame behind a guest page.
     ///
     /// # Panics

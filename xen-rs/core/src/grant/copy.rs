@@ -187,9 +187,7 @@ mod tests {
     fn granted_page_on_demand_gets_its_frame() {
         let pair = Pair::new();
         let (hv, granter) = (pair.fake.hv, &pair.granter);
-        let tables = &mut hv.tables(granter);
-        let set = granter.p2m.write().set_on_demand(tables, Gfn(512), 9);
-        assert_eq!(set, Ok(true));
+        pair.fake.promise(granter, 512, 9, 1);
         let owned = granter
             .memory
             .total
@@ -205,10 +203,8 @@ mod tests {
     #[test]
     fn granted_page_whose_frame_is_hard_to_find_is_to_be_asked_for_again() {
         let pair = Pair::new();
-        let (hv, granter) = (pair.fake.hv, &pair.granter);
-        let tables = &mut hv.tables(granter);
-        let set = granter.p2m.write().set_on_demand(tables, Gfn(512), 0);
-        assert_eq!(set, Ok(true));
+        let granter = &pair.granter;
+        pair.fake.promise(granter, 512, 0, 1);
         // One search takes as many pages as this that look unused. They are not, but the page behind them is.
         (0..RAM_PAGES).for_each(|page| pair.fake.put(granter, (page << 12) + 2048, &1u64));
         pair.fake.add_page(granter, Gfn(RAM_PAGES));

@@ -48,12 +48,7 @@ impl Bench {
 
     /// Makes `count` extents of RAM on demand from `gfn` on.
     pub fn promise(&self, gfn: u64, order: u32, count: u64) {
-        let tables = &mut self.fake.hv.tables(&self.guest);
-        for extent in 0..count {
-            let at = Gfn(gfn + (extent << order));
-            let set = self.guest.p2m.write().set_on_demand(tables, at, order);
-            assert_eq!(set, Ok(true));
-        }
+        self.fake.promise(&self.guest, gfn, order, count);
     }
 
     /// Sets a target, to the end.

@@ -271,9 +271,7 @@ mod tests {
     fn page_on_demand_is_populated_to_be_moved_and_gives_way_to_one() {
         let bench = Bench::new();
         let (hv, total) = (bench.fake.hv, bench.total(&bench.guest));
-        let tables = &mut hv.tables(&bench.guest);
-        let set = bench.guest.p2m.write().set_on_demand(tables, Gfn(512), 9);
-        assert_eq!(set, Ok(true));
+        bench.fake.promise(&bench.guest, 512, 9, 1);
         assert_eq!(hv.grow_pod_cache(&bench.guest, total + 3), Ok(true));
         bench.fake.put(&bench.guest, 10 << 12, &7u64);
         for (from, to) in [(513, HOLE), (10, 514)] {

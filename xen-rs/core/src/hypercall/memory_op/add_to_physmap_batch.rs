@@ -117,9 +117,7 @@ mod tests {
     fn foreign_page_on_demand_gets_its_frame_or_the_error_of_having_none() {
         let bench = Bench::new();
         let (hv, guest) = (bench.fake.hv, bench.guest.id.0);
-        let tables = &mut hv.tables(&bench.guest);
-        let set = bench.guest.p2m.write().set_on_demand(tables, Gfn(512), 9);
-        assert_eq!(set, Ok(true));
+        bench.fake.promise(&bench.guest, 512, 9, 1);
         let target = bench.total(&bench.guest) + 1;
         assert_eq!(hv.grow_pod_cache(&bench.guest, target), Ok(true));
         (0..crate::fake_hv::RAM_PAGES)

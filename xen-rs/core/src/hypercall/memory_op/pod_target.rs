@@ -77,7 +77,6 @@ mod tests {
     use super::*;
     use crate::fake_hv::RAM_PAGES;
     use crate::hypercall::Width;
-    use crate::ids::Gfn;
 
     #[test]
     fn any_target_of_a_domain_with_memory_is_met_already() {
@@ -114,11 +113,7 @@ mod tests {
     #[test]
     fn target_sets_frames_aside_over_several_entries_and_reports_them() {
         let bench = Bench::new();
-        let tables = &mut bench.fake.hv.tables(&bench.guest);
-        for block in [512, 1024] {
-            let set = bench.guest.p2m.write().set_on_demand(tables, Gfn(block), 9);
-            assert_eq!(set, Ok(true));
-        }
+        bench.fake.promise(&bench.guest, 512, 9, 2);
         let target = PodTarget {
             target_pages: RAM_PAGES + 700,
             domid: bench.guest.id.0,
@@ -146,15 +141,7 @@ mod tests {
     #[test]
     fn target_beyond_free_memory_is_enomem() {
         let bench = Bench::new();
-        let tables = &mut bench.fake.hv.tables(&bench.guest);
-        for block in 1..9 {
-            let set = bench
-                .guest
-                .p2m
-                .write()
-                .set_on_demand(tables, Gfn(512 * block), 9);
-            assert_eq!(set, Ok(true));
-        }
+        bench.fake.promise(&bench.guest, 512, 9, 8);
         let target = PodTarget {
             target_pages: 4096,
             domid: bench.guest.id.0,

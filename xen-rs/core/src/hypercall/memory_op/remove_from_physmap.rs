@@ -67,9 +67,7 @@ mod tests {
     fn promise_of_memory_is_withdrawn_with_what_was_set_aside_for_it() {
         let bench = Bench::new();
         let (hv, total) = (bench.fake.hv, bench.total(&bench.guest));
-        let tables = &mut hv.tables(&bench.guest);
-        let set = bench.guest.p2m.write().set_on_demand(tables, Gfn(HOLE), 0);
-        assert_eq!(set, Ok(true));
+        bench.fake.promise(&bench.guest, HOLE, 0, 1);
         assert_eq!(hv.grow_pod_cache(&bench.guest, total + 1), Ok(true));
         let request = request(bench.guest.id.0, HOLE);
         assert_eq!(bench.run(&bench.dom0, OP, &request), Ok(0));
