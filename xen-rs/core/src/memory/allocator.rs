@@ -64,6 +64,12 @@ impl FrameAllocator {
         self.lists.set_home(frames);
     }
 
+    /// Whether the frame is one of these.
+    #[must_use]
+    pub fn is_home(&self, frame: Mfn) -> bool {
+        u32::try_from(frame.0).is_ok_and(|frame| self.lists.zone_of(frame) == Zone::Home)
+    }
+
     /// Free frames now, those among them that are being scrubbed included.
     #[must_use]
     pub const fn free_pages(&self) -> u64 {
