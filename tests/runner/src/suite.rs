@@ -141,16 +141,11 @@ fn make_cd(
             kernel_args(""),
         )],
         Dom0::Cut(bytes) => vec![module(
-            Part::Bytes(broken_kernel(options, |kernel| {
-                kernel.truncate(*bytes as usize)
-            })?),
+            Part::Bytes(cut_kernel(options, *bytes as usize)?),
             kernel_args(""),
         )],
         Dom0::Damaged(from) => vec![module(
-            Part::Bytes(broken_kernel(options, |kernel| {
-                let damaged = kernel.iter_mut().skip(*from as usize).take(4096);
-                damaged.for_each(|byte| *byte ^= 0x5a);
-            })?),
+            Part::Bytes(damaged_kernel(options, *from as usize)?),
             kernel_args(""),
         )],
         Dom0::Guest(name) => {
@@ -181,12 +176,18 @@ fn make_cd(
             ]
         }
     };
-    if scenario.is_compressed {
-        let compressed = work.join("hypervisor.gz");
-        compress(&options.image, &compressed)?;
-        return boot_cd::make(work, &compressed, &args, &modules);
+    let image = hypervisor_file(options, scenario, work)?;
+    boot_cd::make(work, &image, &args, &modules)
+}
+
+/// The hypervisor as GRUB gets it.
+fn hypervisor_file(options: &Options, scenario: &Scenario, work: &Path) -> Result<PathBuf, String> {
+    if !scenario.is_compressed {
+        return Ok(options.image.clone());
     }
-    boot_cd::make(work, &options.image, &args, &modules)
+    let compressed = work.join("hypervisor.gz");
+    compress(&options.image, &compressed)?;
+    Ok(compressed)
 }
 
 /// `gzip` of a file into another.
@@ -204,12 +205,24 @@ fn compress(from: &Path, to: &Path) -> Result<(), String> {
     }
 }
 
-/// Debian's kernel after somebody has been at it.
-fn broken_kernel(options: &Options, ruin: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, String> {
-    let path = dom0_initramfs::kernel(&options.debian)?;
-    let mut kernel = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    ruin(&mut kernel);
+/// The beginning of Debian's kernel.
+fn cut_kernel(options: &Options, bytes: usize) -> Result<Vec<u8>, String> {
+    let mut kernel = debian_kernel(options)?;
+    kernel.truncate(bytes);
     Ok(kernel)
+}
+
+/// Debian's kernel, of which 4 KiB from `from` on are something else.
+fn damaged_kernel(options: &Options, from: usize) -> Result<Vec<u8>, String> {
+    let mut kernel = debian_kernel(options)?;
+    let damaged = kernel.iter_mut().skip(from).take(4096);
+    damaged.for_each(|byte| *byte ^= 0x5a);
+    Ok(kernel)
+}
+
+fn debian_kernel(options: &Options) -> Result<Vec<u8>, String> {
+    let path = dom0_initramfs::kernel(&options.debian)?;
+    fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn hypervisor_args(options: &Options, scenario: &Scenario) -> String {
