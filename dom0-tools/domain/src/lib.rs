@@ -1,0 +1,1 @@
+//! Domains seen from dom0: building, devices and life cycle.

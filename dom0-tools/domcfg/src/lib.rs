@@ -1,0 +1,1 @@
+//! Configuration files of domains, xl.cfg(5): grammar, keys and their types.

@@ -1,0 +1,3 @@
+//! The console daemon: a terminal and a log for every domain.
+
+fn main() {}

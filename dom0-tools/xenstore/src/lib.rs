@@ -1,0 +1,1 @@
+//! xenstore: wire codec, paths, permissions, the store itself, and clients.

@@ -1,0 +1,3 @@
+//! The command xl: manages domains as Xen's xl does.
+
+fn main() {}
