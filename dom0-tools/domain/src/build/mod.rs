@@ -1,0 +1,1 @@
+//! Building a PVH domain: kernel, memory, tables and the first vCPU.

@@ -1,0 +1,1 @@
+//! Disks and network interfaces, from the store to the back ends.

@@ -1,0 +1,1 @@
+//! A domain's life: creation, shutdown, death, and what happens after.
