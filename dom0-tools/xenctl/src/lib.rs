@@ -1,10 +1,16 @@
 //! Handles to the hypervisor from dom0: hypercalls, event channels, grants and guest memory.
 //!
-//! Everything that asks the hypervisor for something takes a [`Hypervisor`]: [`Xen`](real::Xen) over `/dev/xen/*` on a real dom0,
-//! [`fake::FakeXen`] in tests. Unsafe code is in `sys` alone.
+//! Everything that asks the hypervisor for something takes a [`Hypervisor`], daemons take a [`Backend`] too: `real::Xen` over `/dev/xen/*` on a
+//! real dom0 is both, and so is `fake::FakeXen` in tests. Unsafe code is in `sys` alone.
 
+mod backend;
 mod error;
+mod events;
 mod hypervisor;
+mod page;
 
+pub use backend::{Backend, OwnRing};
 pub use error::{Error, Result};
+pub use events::{Events, Port};
 pub use hypervisor::*;
+pub use page::{PAGE_SIZE, SharedPage, full_barrier};
