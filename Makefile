@@ -5,6 +5,7 @@
 # make test      every test; ends with `N passed, M failed`
 # make install   puts the hypervisor where Debian's GRUB configuration finds it [DESTDIR=]
 # make check     counts: unsafe code, file sizes, image size
+# make tools     the dom0 tools, each one static file: target/tools
 # make guests    the bare test kernels: target/guests
 # make debian    the packages of the test dom0: target/debian
 # make deps      installs the packages the above need
@@ -18,7 +19,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := image
 # Where rustup puts cargo, for a machine on which `make deps` has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
-.PHONY: image guests bare-guests run bench profile test install check deps debian clean
+.PHONY: image tools guests bare-guests run bench profile test install check deps debian clean
 
 bare := x86_64-unknown-none
 cargo_target := $(or $(CARGO_TARGET_DIR),target)
@@ -32,6 +33,16 @@ image:
 	mkdir -p target
 	cp $(built)/xen-rs target/xen-rs
 	gzip -9nc target/xen-rs > target/xen-rs.gz
+
+# Static, so that they run on any Linux of this architecture. Without the flags that builds of the hypervisor use.
+hosted := x86_64-unknown-linux-gnu
+tool_crates := xl xenstored xenconsoled xentop
+programs := xl xenstored xenconsoled xenconsole xentop xen-init-dom0 xenstore
+tools:
+	@tests/deps.sh build
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release $(tool_crates:%=-p %) --target $(hosted)
+	mkdir -p target/tools
+	for name in $(programs); do strip -o target/tools/$$name.new $(cargo_target)/$(hosted)/release/$$name && mv target/tools/$$name.new target/tools/$$name; done
 
 # Bare PVH kernels, one for each file in tests/guests/src/bin; scenarios name them with `kernel: guest NAME`.
 guests: $(if $(wildcard tests/guests/src/bin/*.rs),bare-guests)
@@ -52,7 +63,7 @@ run: debian $(if $(filter target/xen-rs,$(HYPERVISOR)),image)
 	    $(if $(LIMIT),--limit $(LIMIT)) $(if $(QEMU_ARGS),--qemu '$(QEMU_ARGS)')
 
 # XEN=FILE names another reference than Debian's hypervisor.
-bench: deps $(if $(filter target/xen-rs,$(HYPERVISOR)),image) guests
+bench: debian $(if $(filter target/xen-rs,$(HYPERVISOR)),image) guests
 	@tests/bench.sh $(HYPERVISOR)
 
 OPERATION ?= null-hypercall

@@ -14,20 +14,6 @@ work=target/bench
 limit=${LIMIT:-300}
 mkdir -p "$work"
 
-# Debian's hypervisor, unpacked from its package; kept.
-reference() {
-    local package=xen-hypervisor-4.20-amd64 apt config
-    if ! [ -e "$work/xen-4.20" ]; then
-        apt=$work/apt
-        config=$(tests/apt.sh "$apt" trixie)
-        (cd "$apt/archives" && APT_CONFIG=$config apt-get -q -q download "$package" >&2)
-        dpkg-deb --fsys-tarfile "$apt/archives/$package"_*.deb | tar -x -O --wildcards './boot/xen-4.20-amd64.gz' | gzip -dc > "$work/xen.partial"
-        rm -rf "$apt"
-        mv "$work/xen.partial" "$work/xen-4.20"
-    fi
-    echo "$work/xen-4.20"
-}
-
 # measure NAME HYPERVISOR ARGUMENTS: boots it and leaves the console in target/bench/NAME.log.
 measure() {
     local cd=$work/$1 log=$work/$1.log
@@ -84,7 +70,7 @@ table() {
     }' "$work/xen.log" "$work/xen-rs.log"
 }
 
-xen=${XEN:-$(reference)}
+xen=${XEN:-target/debian/xen}
 measure xen "$xen" "dom0=pvh"
 measure xen-rs "$image" ""
 table

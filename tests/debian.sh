@@ -13,13 +13,15 @@ closure=(libxenmisc4.20 libncurses6 xenstore-utils libxen-dev busybox-static bas
     grub2-common grub-pc-bin)
 # Fetched alone: their dependencies (device model, firmware, python, initramfs tools) play no part in the tests.
 alone=(xen-utils-4.20 xen-utils-common)
+# The reference: only its hypervisor is taken, as OUTDIR/xen.
+reference=xen-hypervisor-4.20-amd64
 kernel_metapackage=linux-image-amd64
 
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:-target/debian}"
 out=$(cd "${1:-target/debian}" && pwd)
 stamp=$out/complete
-wanted="$suite ${closure[*]} ${alone[*]} $kernel_metapackage"
+wanted="$suite ${closure[*]} ${alone[*]} $reference $kernel_metapackage"
 if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     exit 0
 fi
@@ -39,6 +41,9 @@ kernel=$(apt-cache depends "$kernel_metapackage" | awk '$1 == "Depends:" && $2 ~
 echo "debian.sh: fetching $kernel, ${alone[*]} and what they need"
 apt-get -q -q -y --download-only install "${closure[@]}" || fail "cannot fetch ${closure[*]}"
 (cd "$apt/archives" && apt-get -q -q download "${alone[@]}" "$kernel") || fail "cannot fetch ${alone[*]} $kernel"
+(cd "$apt" && apt-get -q -q download "$reference") || fail "cannot fetch $reference"
+dpkg-deb --fsys-tarfile "$apt/$reference"_*.deb | tar -x -O --wildcards './boot/xen-4.20-amd64.gz' | gzip -dc > "$out/xen" ||
+    fail "no hypervisor in $reference"
 
 rm -rf "$out/root.partial" "$out/root" "$stamp"
 # Packages that ship files under /bin or /lib unpack through these links into /usr, as on an installed system.

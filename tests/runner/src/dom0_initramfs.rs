@@ -29,8 +29,8 @@ pub struct Dom0Files {
 /// Held while the file is made: the first scenario that needs it makes it for all.
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// Makes the initramfs below `out` unless the one there is newer than everything it is made of.
-pub fn prepare(debian: &Path, out: &Path) -> Result<Dom0Files, String> {
+/// Makes the initramfs below `out`, with Debian's tools or without, unless the one there is newer than everything it is made of.
+pub fn prepare(debian: &Path, out: &Path, has_stock: bool) -> Result<Dom0Files, String> {
     let root = debian.join("root");
     let stamp = debian.join("complete");
     if !stamp.exists() {
@@ -40,7 +40,11 @@ pub fn prepare(debian: &Path, out: &Path) -> Result<Dom0Files, String> {
         ));
     }
     let kernel = kernel_of(&root)?;
-    let initramfs = out.join("dom0.initramfs");
+    let initramfs = out.join(if has_stock {
+        "dom0.initramfs"
+    } else {
+        "bare.initramfs"
+    });
     let mut inputs = vec![
         stamp,
         std::env::current_exe().map_err(|error| error.to_string())?,
@@ -51,7 +55,7 @@ pub fn prepare(debian: &Path, out: &Path) -> Result<Dom0Files, String> {
     let _only_one = MAKING.lock();
     if !is_newer(&initramfs, &inputs) {
         fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
-        let archive = build(&root, &kernel)?;
+        let archive = build(&root, &kernel, has_stock)?;
         compress(&archive, &initramfs)?;
     }
     Ok(Dom0Files { kernel, initramfs })
@@ -96,7 +100,7 @@ fn kernel_of(root: &Path) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("no kernel in {}", boot.display()))
 }
 
-fn build(root: &Path, kernel: &Path) -> Result<Vec<u8>, String> {
+fn build(root: &Path, kernel: &Path, has_stock: bool) -> Result<Vec<u8>, String> {
     let contents = read(&Path::new(SOURCES).join("contents"))?;
     let contents = String::from_utf8_lossy(&contents);
     let mut tree = Tree::new(root);
@@ -106,6 +110,8 @@ fn build(root: &Path, kernel: &Path) -> Result<Vec<u8>, String> {
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
+            ["stock", "program", path] if has_stock => tree.program(inside(path))?,
+            ["stock", "program", _] => {}
             ["program", path] => tree.program(inside(path))?,
             ["tree", path] => tree.directory(inside(path))?,
             ["link", path, target] => tree.link(inside(path), target),

@@ -16,6 +16,7 @@ mod qemu;
 mod report;
 mod scenario;
 mod suite;
+mod tools;
 
 use std::process::ExitCode;
 

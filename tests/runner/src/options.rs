@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::thread;
 
+use crate::tools::Tools;
+
 /// What the user is told when the command line makes no sense.
 pub const USAGE: &str = "\
 usage: runner all [OPTION]...             the scenarios listed in tests/scenarios/enabled
@@ -10,11 +12,14 @@ usage: runner all [OPTION]...             the scenarios listed in tests/scenario
        runner run [OPTION]...             the demonstration, on this terminal
        runner list                        the scenarios there are
   --image FILE     the hypervisor that GRUB loads           (target/xen-rs)
-  --reference      that file is real Xen: ask it for a PVH dom0 and give the machine an IOMMU
+  --reference      real Xen (--image, else Debian's): ask it for a PVH dom0 and give the machine an IOMMU
+  --tools WHICH    dom0's tools: stock, own, own-daemons, own-commands, both
+                                                            (as the scenario says)
   --cpus N         processors of the machine                (as the scenario says)
   --memory MIB     its memory                               (as the scenario says)
   --limit SECONDS  time limit of each scenario              (as the scenario says)
   --debian DIR     where tests/debian.sh unpacked Debian    (target/debian)
+  --built-tools DIR  where `make tools` put ours            (target/tools)
   --guests DIR     where the bare test kernels are          (target/guests)
   --qemu ARGS      further arguments for the emulator
   --jobs N         scenarios that run at once, each on one processor
@@ -39,10 +44,14 @@ pub enum Command {
 pub struct Options {
     /// What to do.
     pub command: Command,
-    /// File that GRUB's `multiboot2` command loads.
-    pub image: PathBuf,
+    /// File that GRUB's `multiboot2` command loads; by default ours, or Debian's for a reference.
+    pub image: Option<PathBuf>,
     /// The image is real Xen, which needs to be told what this hypervisor does by itself.
     pub is_reference: bool,
+    /// dom0's tools.
+    pub tools: Option<Tools>,
+    /// Where our tools are.
+    pub built_tools: PathBuf,
     /// Processors of the emulated machine.
     pub cpus: Option<u32>,
     /// Memory of the emulated machine in MiB.
@@ -70,8 +79,10 @@ impl Options {
         };
         Self {
             command,
-            image: "target/xen-rs".into(),
+            image: None,
             is_reference: false,
+            tools: None,
+            built_tools: "target/tools".into(),
             cpus: None,
             memory_mib: None,
             limit_s: None,
@@ -98,8 +109,10 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> 
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
-            "--image" => options.image = value()?.into(),
+            "--image" => options.image = Some(value()?.into()),
             "--reference" => options.is_reference = true,
+            "--tools" => options.tools = Some(Tools::parse(&value()?)?),
+            "--built-tools" => options.built_tools = value()?.into(),
             "--cpus" => options.cpus = Some(number(&value()?)?),
             "--memory" => options.memory_mib = Some(number(&value()?)?),
             "--limit" => options.limit_s = Some(number(&value()?)?),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::emulator::Emulator;
 use crate::expect::{Action, Demands, Expectation, Pattern};
+use crate::tools::Tools;
 
 const DIRECTORY: &str = "tests/scenarios";
 
@@ -38,6 +39,10 @@ pub struct Scenario {
     pub domu_kernels: Vec<String>,
     /// dom0's script, where there is one.
     pub script: Option<PathBuf>,
+    /// `tools:` which tools dom0 has, see [`Tools::parse`].
+    pub tools: Tools,
+    /// `xen: reference`: the hypervisor is Debian's Xen.
+    pub is_reference: bool,
     /// `cpus:` processors of the machine.
     pub cpus: u32,
     /// `memory:` of the machine in MiB.
@@ -65,6 +70,10 @@ pub struct Scenario {
 /// What a caller may set over a scenario's own choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
+    /// dom0's tools.
+    pub tools: Option<Tools>,
+    /// The hypervisor is Debian's Xen.
+    pub is_reference: bool,
     /// Processors of the machine.
     pub cpus: Option<u32>,
     /// Memory of the machine in MiB.
@@ -117,10 +126,12 @@ fn parse_enabled(text: &str) -> Result<Vec<(String, Overrides)>, String> {
             let name = words.next().unwrap_or_default().to_string();
             let mut overrides = Overrides::default();
             for word in words {
-                let cpus = word
-                    .strip_prefix("cpus=")
-                    .ok_or_else(|| format!("enabled: {word:?} in {line:?} means nothing"))?;
-                overrides.cpus = Some(number(cpus)?);
+                match word.split_once('=') {
+                    Some(("cpus", cpus)) => overrides.cpus = Some(number(cpus)?),
+                    Some(("tools", tools)) => overrides.tools = Some(Tools::parse(tools)?),
+                    Some(("xen", "reference")) => overrides.is_reference = true,
+                    _ => return Err(format!("enabled: {word:?} in {line:?} means nothing")),
+                }
             }
             Ok((name, overrides))
         })
@@ -133,6 +144,8 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
         dom0: Dom0::Missing,
         domu_kernels: Vec::new(),
         script: None,
+        tools: Tools::Stock,
+        is_reference: false,
         cpus: 2,
         memory_mib: 3072,
         dom0_memory_mib: 1024,
@@ -157,6 +170,8 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
     if !has_ended {
         return Err("the last expectation must be an `end:`".into());
     }
+    scenario.tools = overrides.tools.unwrap_or(scenario.tools);
+    scenario.is_reference |= overrides.is_reference;
     scenario.cpus = overrides.cpus.unwrap_or(scenario.cpus);
     scenario.memory_mib = overrides.memory_mib.unwrap_or(scenario.memory_mib);
     scenario.limit_s = overrides.limit_s.unwrap_or(scenario.limit_s);
@@ -178,6 +193,8 @@ fn set_machine(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), St
         | "monitor" => {}
         "kernel" => scenario.dom0 = kernel(value)?,
         "domu" => scenario.domu_kernels.push(value.into()),
+        "tools" => scenario.tools = Tools::parse(value)?,
+        "xen" if value == "reference" => scenario.is_reference = true,
         "cpus" => scenario.cpus = number(value)?,
         "memory" => scenario.memory_mib = number(value)?,
         "dom0-memory" => scenario.dom0_memory_mib = number(value)?,
@@ -286,12 +303,15 @@ mod tests {
             cpus: Some(4),
             memory_mib: Some(1),
             limit_s: Some(2),
+            tools: Some(Tools::Own),
+            is_reference: true,
         };
         let scenario = parse("x", "cpus: 3\nline: n {cpus}\nend: done", overrides).unwrap();
         assert_eq!(
             (scenario.cpus, scenario.memory_mib, scenario.limit_s),
             (4, 1, 2)
         );
+        assert_eq!((scenario.tools, scenario.is_reference), (Tools::Own, true));
         assert_eq!(
             scenario.demands.ordered[0],
             Expectation::LineStart(Pattern::parse("n 4").unwrap())

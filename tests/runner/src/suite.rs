@@ -54,19 +54,27 @@ pub fn run(options: &Options) -> Result<bool, String> {
 /// Runs one scenario with what the list of scenarios and the caller set, and puts the result into the report.
 fn run_and_tell(options: &Options, name: &str, own: Overrides, report: &Mutex<Report>) {
     let overrides = Overrides {
+        tools: options.tools.or(own.tools),
+        is_reference: options.is_reference || own.is_reference,
         cpus: options.cpus.or(own.cpus),
         memory_mib: options.memory_mib,
         limit_s: options.limit_s,
     };
-    let title = overrides
-        .cpus
-        .map_or_else(|| name.into(), |cpus| format!("{name}-{cpus}cpus"));
+    let title = title(name, overrides);
     let log = PathBuf::from(format!("{LOGS}/{title}.log"));
     let started = Instant::now();
     let verdict = run_one(options, name, &title, overrides, &log).unwrap_or_else(Verdict::Failed);
     if let Ok(mut report) = report.lock() {
         report.tell(&title, &verdict, started.elapsed(), &log);
     }
+}
+
+/// The name of the run's log and directory.
+fn title(name: &str, overrides: Overrides) -> String {
+    let cpus = overrides.cpus.map(|cpus| format!("-{cpus}cpus"));
+    let xen = if overrides.is_reference { "-xen" } else { "" };
+    let tools = overrides.tools.unwrap_or_default().suffix();
+    format!("{name}{}{tools}{xen}", cpus.unwrap_or_default())
 }
 
 fn run_one(
@@ -94,7 +102,7 @@ fn run_one(
         cd,
         cpus: scenario.cpus,
         memory_mib: scenario.memory_mib,
-        has_iommu: options.is_reference,
+        has_iommu: scenario.is_reference,
         qemu_args: scenario
             .qemu_args
             .iter()
@@ -125,7 +133,7 @@ fn make_cd(
     work: &Path,
     has_shell: bool,
 ) -> Result<PathBuf, String> {
-    let args = hypervisor_args(options, scenario);
+    let args = hypervisor_args(scenario);
     let kernel_args = |own: &str| format!("placeholder {own} {}", scenario.dom0_args);
     let module = |part, args| Module {
         parts: vec![part],
@@ -153,7 +161,8 @@ fn make_cd(
             vec![module(Part::File(&guest_path), kernel_args(""))]
         }
         Dom0::Debian => {
-            dom0 = dom0_initramfs::prepare(&options.debian, Path::new("target/dom0"))?;
+            let has_stock = scenario.tools.has_stock();
+            dom0 = dom0_initramfs::prepare(&options.debian, Path::new("target/dom0"), has_stock)?;
             let shell = if has_shell { "dom0.shell" } else { "" };
             let kernels: Vec<_> = scenario
                 .domu_kernels
@@ -161,7 +170,12 @@ fn make_cd(
                 .map(|name| options.guests.join(name))
                 .collect();
             let own = dom0_initramfs::scenario_archive(scenario.script.as_deref(), &kernels)?;
-            let parts = vec![Part::File(&dom0.initramfs), Part::Bytes(own)];
+            let tools = scenario.tools.overlay(&options.built_tools)?;
+            let parts = vec![
+                Part::File(&dom0.initramfs),
+                Part::Bytes(tools),
+                Part::Bytes(own),
+            ];
             let kernel = module(
                 Part::File(&dom0.kernel),
                 kernel_args(&format!("console=hvc0 {shell}")),
@@ -182,12 +196,23 @@ fn make_cd(
 
 /// The hypervisor as GRUB gets it.
 fn hypervisor_file(options: &Options, scenario: &Scenario, work: &Path) -> Result<PathBuf, String> {
+    let image = image(options, scenario);
     if !scenario.is_compressed {
-        return Ok(options.image.clone());
+        return Ok(image);
     }
     let compressed = work.join("hypervisor.gz");
-    compress(&options.image, &compressed)?;
+    compress(&image, &compressed)?;
     Ok(compressed)
+}
+
+/// The file of the hypervisor.
+fn image(options: &Options, scenario: &Scenario) -> PathBuf {
+    let usual = if scenario.is_reference {
+        options.debian.join("xen")
+    } else {
+        "target/xen-rs".into()
+    };
+    options.image.clone().unwrap_or(usual)
 }
 
 /// `gzip` of a file into another.
@@ -225,9 +250,9 @@ fn debian_kernel(options: &Options) -> Result<Vec<u8>, String> {
     fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn hypervisor_args(options: &Options, scenario: &Scenario) -> String {
+fn hypervisor_args(scenario: &Scenario) -> String {
     // Pinned: without it dom0 on real Xen and several emulated processors (QEMU 7.2) often died with a wrong GS base.
-    let reference = if options.is_reference {
+    let reference = if scenario.is_reference {
         "dom0=pvh dom0_vcpus_pin "
     } else {
         ""
