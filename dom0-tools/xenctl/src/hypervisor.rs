@@ -6,9 +6,11 @@
 use xen_abi::domctl::{
     DomctlCreatedomain, DomctlGetdomaininfo, DomctlGetvcpuinfo, DomctlSchedulerOp,
 };
+use xen_abi::errno::Errno;
+use xen_abi::physdev::PhysdevPciDevice;
 use xen_abi::sysctl::{SysctlCputopo, SysctlMeminfo, SysctlPhysinfo, SysctlSchedulerOp};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// A domain's number.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,6 +139,11 @@ pub trait Hypervisor: Send + Sync {
     fn scheduler(&self) -> Result<u32>;
     /// Where each processor is.
     fn cpu_topology(&self) -> Result<Vec<SysctlCputopo>>;
+    /// The nodes of PCI devices; `XEN_INVALID_DEV` or `XEN_INVALID_NODE_ID` where one is not known.
+    fn pci_nodes(&self, devices: &[PhysdevPciDevice]) -> Result<Vec<u32>> {
+        let _ = devices;
+        Err(Error::new("sysctl pcitopoinfo", Errno::ENOSYS))
+    }
     /// Memory nodes.
     fn numa_info(&self) -> Result<NumaInfo>;
     /// Nanoseconds each processor was idle.
@@ -187,6 +194,11 @@ pub trait Hypervisor: Send + Sync {
     fn set_time_offset(&self, domain: DomId, seconds: i64) -> Result<()>;
     /// NUMA nodes it prefers.
     fn set_node_affinity(&self, domain: DomId, nodes: &CpuSet) -> Result<()>;
+    /// NUMA nodes it prefers.
+    fn node_affinity(&self, domain: DomId) -> Result<CpuSet> {
+        let _ = domain;
+        Err(Error::new("domctl getnodeaffinity", Errno::ENOSYS))
+    }
     /// `set_llc_colors` with none; `EOPNOTSUPP` is usual.
     fn set_no_llc_colors(&self, domain: DomId) -> Result<()>;
     /// Presses a button: `XEN_DOMCTL_SENDTRIGGER_*`.
