@@ -1,1 +1,21 @@
-//! Configuration files of domains, xl.cfg(5): grammar, keys and their types.
+//! Configuration files of domains, xl.cfg(5): grammar, keys and their types, and the JSON form in which toolstacks keep them.
+//!
+//! [`parse`] turns the text of a file into a [`DomainConfig`], whose shape is that of libxl's `domain_config`;
+//! [`DomainConfig::to_libxl_json`] and [`DomainConfig::from_libxl_json`] exchange it with other toolstacks. Nothing here touches the
+//! host: what a configuration depends on (CPUs, NUMA nodes) is handed in as a [`Host`].
+//!
+//! The semantics are those of xl 4.20 (xl.cfg(5), xl-disk-configuration(5), xl-network-configuration(5)). Where xl warns about a value,
+//! ignores it and goes on, this crate reports an error with its place.
+#![forbid(unsafe_code)]
+
+pub mod cpuid;
+pub mod cpus;
+pub mod disk;
+pub mod identity;
+mod json;
+pub mod model;
+pub mod network;
+
+pub use cpus::{CpuSet, Host, parse_cpu_list};
+pub use json::{JsonError, pretty};
+pub use model::DomainConfig;

@@ -1,0 +1,7 @@
+//! Virtual network interfaces as xl-network-configuration(5) writes them.
+
+mod mac;
+mod rate;
+
+pub use mac::{MacAddress, MacError};
+pub use rate::{Rate, RateError};
