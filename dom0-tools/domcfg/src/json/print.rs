@@ -41,8 +41,9 @@ fn write_block<'a>(
     depth: usize,
 ) {
     text.push(open);
+    text.push('\n');
     for (index, (key, item)) in items.enumerate() {
-        text.push_str(if index == 0 { "\n" } else { ",\n" });
+        text.push_str(if index == 0 { "" } else { ",\n" });
         indent(text, depth + 1);
         if let Some(key) = key {
             write_string(text, key);
