@@ -66,8 +66,12 @@ pub fn kernel(debian: &Path) -> Result<PathBuf, String> {
     kernel_of(&debian.join("root"))
 }
 
-/// An archive that puts one scenario's script and its guests' kernels into dom0, to be appended to the initramfs.
-pub fn scenario_archive(script: Option<&Path>, kernels: &[PathBuf]) -> Result<Vec<u8>, String> {
+/// An archive that puts one scenario's script, its guests' kernels and its files into dom0, to be appended to the initramfs.
+pub fn scenario_archive(
+    script: Option<&Path>,
+    kernels: &[PathBuf],
+    files: Option<&Path>,
+) -> Result<Vec<u8>, String> {
     let mut archive = Archive::default();
     if let Some(path) = script {
         archive.file("scenario.sh", true, &read(path)?);
@@ -75,6 +79,14 @@ pub fn scenario_archive(script: Option<&Path>, kernels: &[PathBuf]) -> Result<Ve
     for path in kernels {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         archive.file(&format!("guest/{name}"), false, &read(path)?);
+    }
+    if let Some(directory) = files {
+        let mut paths = Vec::new();
+        collect_files(directory, &mut paths)?;
+        for path in paths {
+            let name = path.strip_prefix(directory).unwrap_or(&path).display();
+            archive.file(&format!("files/{name}"), false, &read(&path)?);
+        }
     }
     Ok(archive.finish())
 }

@@ -37,6 +37,8 @@ pub struct Scenario {
     pub dom0: Dom0,
     /// `domu: NAME`: bare kernels of `tests/guests` that dom0 finds as `/guest/NAME`.
     pub domu_kernels: Vec<String>,
+    /// `files: DIRECTORY`: what dom0 finds below `/files`.
+    pub files: Option<PathBuf>,
     /// dom0's script, where there is one.
     pub script: Option<PathBuf>,
     /// `tools:` which tools dom0 has, see [`Tools::parse`].
@@ -143,6 +145,7 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
         name: name.into(),
         dom0: Dom0::Missing,
         domu_kernels: Vec::new(),
+        files: None,
         script: None,
         tools: Tools::Stock,
         is_reference: false,
@@ -193,6 +196,7 @@ fn set_machine(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), St
         | "monitor" => {}
         "kernel" => scenario.dom0 = kernel(value)?,
         "domu" => scenario.domu_kernels.push(value.into()),
+        "files" => scenario.files = Some(value.into()),
         "tools" => scenario.tools = Tools::parse(value)?,
         "xen" if value == "reference" => scenario.is_reference = true,
         "cpus" => scenario.cpus = number(value)?,

@@ -169,7 +169,11 @@ fn make_cd(
                 .iter()
                 .map(|name| options.guests.join(name))
                 .collect();
-            let own = dom0_initramfs::scenario_archive(scenario.script.as_deref(), &kernels)?;
+            let own = dom0_initramfs::scenario_archive(
+                scenario.script.as_deref(),
+                &kernels,
+                scenario.files.as_deref(),
+            )?;
             let tools = scenario.tools.overlay(&options.built_tools)?;
             let parts = vec![
                 Part::File(&dom0.initramfs),
