@@ -6,11 +6,10 @@
 use xen_abi::domctl::{
     DomctlCreatedomain, DomctlGetdomaininfo, DomctlGetvcpuinfo, DomctlSchedulerOp,
 };
-use xen_abi::errno::Errno;
 use xen_abi::physdev::PhysdevPciDevice;
 use xen_abi::sysctl::{SysctlCputopo, SysctlMeminfo, SysctlPhysinfo, SysctlSchedulerOp};
 
-use crate::{Error, Result};
+use crate::{CpuSet, Result};
 
 /// A domain's number.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,10 +25,6 @@ impl std::fmt::Display for DomId {
         self.0.fmt(f)
     }
 }
-
-/// A set of processors, as the hypervisor's bitmaps: bit N of byte N/8 is processor N. Bits past the end are clear.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuSet(pub Vec<u8>);
 
 /// What [`Hypervisor::version_text`] reads: `XENVER_extraversion`, `capabilities`, `changeset`, `commandline`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -140,10 +135,7 @@ pub trait Hypervisor: Send + Sync {
     /// Where each processor is.
     fn cpu_topology(&self) -> Result<Vec<SysctlCputopo>>;
     /// The nodes of PCI devices; `XEN_INVALID_DEV` or `XEN_INVALID_NODE_ID` where one is not known.
-    fn pci_nodes(&self, devices: &[PhysdevPciDevice]) -> Result<Vec<u32>> {
-        let _ = devices;
-        Err(Error::new("sysctl pcitopoinfo", Errno::ENOSYS))
-    }
+    fn pci_nodes(&self, devices: &[PhysdevPciDevice]) -> Result<Vec<u32>>;
     /// Memory nodes.
     fn numa_info(&self) -> Result<NumaInfo>;
     /// Nanoseconds each processor was idle.
@@ -195,10 +187,7 @@ pub trait Hypervisor: Send + Sync {
     /// NUMA nodes it prefers.
     fn set_node_affinity(&self, domain: DomId, nodes: &CpuSet) -> Result<()>;
     /// NUMA nodes it prefers.
-    fn node_affinity(&self, domain: DomId) -> Result<CpuSet> {
-        let _ = domain;
-        Err(Error::new("domctl getnodeaffinity", Errno::ENOSYS))
-    }
+    fn node_affinity(&self, domain: DomId) -> Result<CpuSet>;
     /// `set_llc_colors` with none; `EOPNOTSUPP` is usual.
     fn set_no_llc_colors(&self, domain: DomId) -> Result<()>;
     /// Presses a button: `XEN_DOMCTL_SENDTRIGGER_*`.
