@@ -1,0 +1,106 @@
+//! Making an empty domain with its limits.
+
+use xen_abi::arch_x86::{ArchDomainconfig, XEN_X86_EMU_LAPIC, XEN_X86_MSR_RELAXED};
+use xen_abi::domctl::{
+    DomctlCreatedomain, XEN_DOMCTL_CDF_HAP, XEN_DOMCTL_CDF_HVM, XEN_DOMCTL_CDF_NESTED_VIRT,
+    XEN_DOMCTL_CDF_VPMU, XEN_DOMCTL_GRANT_VERSION_MASK,
+};
+use xen_abi::errno::Errno;
+use xen_abi::sysctl::{
+    XEN_SYSCTL_PHYSCAP_GNTTAB_V1, XEN_SYSCTL_PHYSCAP_GNTTAB_V2, XEN_SYSCTL_PHYSCAP_HAP,
+    XEN_SYSCTL_PHYSCAP_HVM, XEN_SYSCTL_PHYSCAP_SHADOW,
+};
+use xenctl::{DomId, Hypervisor};
+
+use super::error::{BuildError, Result, Step};
+use super::limits;
+use super::plan::Plan;
+
+/// Creates a domain, paused and without memory, and sets what it may do. On an error it is gone again.
+///
+/// # Errors
+/// Every [`BuildError`] but those about files.
+pub fn create(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<DomId> {
+    plan.check()?;
+    let host = hypervisor.physinfo().step("ask what the host can do")?;
+    let can = |capability| host.capabilities & capability != 0;
+    if !can(XEN_SYSCTL_PHYSCAP_HVM) {
+        return Err(BuildError::Unsupported(
+            "this host cannot run hardware-virtualised guests",
+        ));
+    }
+    let hap = match plan.hap {
+        Some(hap) => hap,
+        None if can(XEN_SYSCTL_PHYSCAP_HAP) => true,
+        None if can(XEN_SYSCTL_PHYSCAP_SHADOW) => false,
+        None => {
+            return Err(BuildError::Unsupported(
+                "this host has neither hardware-assisted nor shadow paging",
+            ));
+        }
+    };
+    let grants = plan.grant_version.unwrap_or({
+        if can(XEN_SYSCTL_PHYSCAP_GNTTAB_V2) {
+            2
+        } else {
+            can(XEN_SYSCTL_PHYSCAP_GNTTAB_V1).into()
+        }
+    });
+    let how = request(plan, hap, grants);
+    let wanted = plan.domain.unwrap_or(DomId(0));
+    let domain = hypervisor.create_domain(wanted, &how).step("create the domain")?;
+    let limited = no_colors(hypervisor, domain)
+        .and_then(|()| limits::set(hypervisor, domain, plan, hap));
+    match limited {
+        Ok(()) => Ok(domain),
+        Err(error) => {
+            discard(hypervisor, domain);
+            Err(error)
+        }
+    }
+}
+
+/// Destroys what is left of a domain that was not finished.
+pub fn discard(hypervisor: &dyn Hypervisor, domain: DomId) {
+    if let Err(error) = hypervisor.destroy_domain(domain)
+        && error.errno != Errno::ESRCH
+    {
+        tracing::error!("cannot destroy unfinished domain {domain}: {error}");
+    }
+}
+
+fn request(plan: &Plan, hap: bool, grant_version: u32) -> DomctlCreatedomain {
+    let flags = [
+        (true, XEN_DOMCTL_CDF_HVM),
+        (hap, XEN_DOMCTL_CDF_HAP),
+        (plan.nested, XEN_DOMCTL_CDF_NESTED_VIRT),
+        (plan.vpmu, XEN_DOMCTL_CDF_VPMU),
+    ];
+    let chosen = flags.iter().filter(|(wanted, _)| *wanted);
+    let limit = |frames: Option<u32>| frames.map_or(-1, |frames| frames.min(i32::MAX as u32) as i32);
+    DomctlCreatedomain {
+        ssidref: plan.ssidref,
+        handle: plan.handle,
+        flags: chosen.fold(0, |flags, (_, flag)| flags | flag),
+        max_vcpus: plan.max_vcpus,
+        max_evtchn_port: plan.max_event_port,
+        max_grant_frames: limit(plan.max_grant_frames),
+        max_maptrack_frames: limit(plan.max_maptrack_frames),
+        grant_opts: grant_version & XEN_DOMCTL_GRANT_VERSION_MASK,
+        vmtrace_size: plan.vmtrace_bytes,
+        cpupool_id: plan.pool,
+        arch: ArchDomainconfig {
+            emulation_flags: XEN_X86_EMU_LAPIC,
+            misc_flags: if plan.msr_relaxed { XEN_X86_MSR_RELAXED } else { 0 },
+        },
+        ..DomctlCreatedomain::default()
+    }
+}
+
+/// Hosts that colour caches want to hear of every domain; others refuse.
+fn no_colors(hypervisor: &dyn Hypervisor, domain: DomId) -> Result<()> {
+    match hypervisor.set_no_llc_colors(domain) {
+        Err(error) if error.errno == Errno::EOPNOTSUPP => Ok(()),
+        answer => answer.step("choose cache colours"),
+    }
+}

@@ -1,0 +1,242 @@
+//! Filling a new domain: memory, kernel, tables, rings and the first vCPU (`libxl__build_dom` of Xen 4.20).
+
+use std::ops::Range;
+
+use xen_abi::hvm::params::{
+    HVM_PARAM_BUFIOREQ_PFN, HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_CONSOLE_PFN, HVM_PARAM_IDENT_PT,
+    HVM_PARAM_IOREQ_PFN, HVM_PARAM_MONITOR_RING_PFN, HVM_PARAM_PAGING_RING_PFN,
+    HVM_PARAM_SHARING_RING_PFN, HVM_PARAM_STORE_EVTCHN, HVM_PARAM_STORE_PFN,
+};
+use xenctl::{DomId, Hypervisor};
+
+use super::acpi::{self, Tables};
+use super::error::{BuildError, Result, Step};
+use super::files::Files;
+use super::kernel::Kernel;
+use super::layout::{
+    ACPI_START, Layout, PAGE, SPECIAL_COUNT, SPECIAL_FIRST, Special,
+};
+use super::plan::Plan;
+use super::populate::{populate_pages, populate_ram};
+use super::{limits, start_info, vcpu};
+
+/// Grant of the console's ring, reserved in every domain's table.
+const GRANT_CONSOLE: u32 = 0;
+/// Grant of the store's ring.
+const GRANT_STORE: u32 = 1;
+
+/// A ring that a domain shares with a daemon.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Frame of its page.
+    pub gfn: u64,
+    /// The domain's event port.
+    pub port: u32,
+}
+
+/// A domain that waits to be unpaused.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Ring to the store.
+    pub store: Ring,
+    /// Ring to the console.
+    pub console: Ring,
+}
+
+/// Loads `files` into a domain that was just created. On an error the domain is to be destroyed.
+///
+/// # Errors
+/// [`BuildError::NoRoom`], [`BuildError::OutOfMemory`], [`BuildError::Hypervisor`] and those of the scheduler.
+pub fn load(
+    hypervisor: &dyn Hypervisor,
+    domain: DomId,
+    plan: &Plan,
+    files: &Files,
+) -> Result<Built> {
+    let layout = Layout::of(plan.max_memory_kib);
+    let online: Vec<bool> = (0..plan.max_vcpus).map(|n| plan.is_online(n)).collect();
+    let anywhere = files.kernel.image.notes.accepts_rsdp_anywhere();
+    let tables = acpi::build(&online, anywhere);
+    let map = layout.memory_map(tables.pages(), tables.is_rsdp_in_bios_area());
+    let places = Places::find(&layout, files, plan, &tables, &map)?;
+    let guest = Guest { hypervisor, domain };
+
+    let step = "set the memory map";
+    hypervisor.set_memory_map(domain, &map).step(step)?;
+    populate_ram(hypervisor, domain, &layout, plan.memory_kib, plan.claim)?;
+    guest.write_kernel(&files.kernel)?;
+    if let (Some(place), Some(ramdisk)) = (&places.ramdisk, &files.ramdisk) {
+        guest.write(place.start, ramdisk, "copy the ramdisk")?;
+    }
+    guest.write_tables(&tables)?;
+    guest.write(places.start_info.start, &places.bytes, "copy the start info")?;
+    guest.make_special_pages()?;
+    let built = guest.connect_rings(plan)?;
+    guest.set_first_vcpu(plan.max_vcpus, files.kernel.image.entry, &places)?;
+    limits::set_scheduling(hypervisor, domain, plan)?;
+    Ok(built)
+}
+
+/// Where things behind the kernel go.
+struct Places {
+    ramdisk: Option<Range<u64>>,
+    start_info: Range<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Places {
+    /// Ramdisk, then start info, each on whole pages behind the kernel, all in low memory.
+    fn find(
+        layout: &Layout,
+        files: &Files,
+        plan: &Plan,
+        tables: &Tables,
+        map: &[(u64, u64, u32)],
+    ) -> Result<Self> {
+        let kernel = files.kernel.image.extent.clone();
+        let place = |start: u64, len: u64, part| {
+            let start = start.next_multiple_of(PAGE);
+            let end = start + len;
+            if end <= layout.low_end {
+                return Ok(start..end);
+            }
+            Err(BuildError::NoRoom {
+                part,
+                end,
+                memory_end: layout.low_end,
+            })
+        };
+        place(kernel.start, kernel.end - kernel.start, "the kernel")?;
+        let ramdisk = files.ramdisk.as_ref();
+        let ramdisk = ramdisk
+            .map(|bytes| place(kernel.end, bytes.len() as u64, "the ramdisk"))
+            .transpose()?;
+        let content = start_info::Content {
+            ramdisk: ramdisk.clone(),
+            command_line: &plan.command_line,
+            rsdp: tables.rsdp_address,
+            map,
+        };
+        let after = ramdisk.as_ref().map_or(kernel.end, |range| range.end);
+        let start_info = place(after, start_info::len(&content), "the start info")?;
+        let bytes = start_info::bytes(&content, start_info.start);
+        Ok(Self {
+            ramdisk,
+            start_info,
+            bytes,
+        })
+    }
+}
+
+/// A domain being filled.
+struct Guest<'a> {
+    hypervisor: &'a dyn Hypervisor,
+    domain: DomId,
+}
+
+impl Guest<'_> {
+    fn write(&self, address: u64, bytes: &[u8], step: &'static str) -> Result<()> {
+        self.hypervisor.write_guest(self.domain, address, bytes).step(step)
+    }
+
+    fn set_param(&self, index: u32, value: u64) -> Result<()> {
+        let set = self.hypervisor.set_hvm_param(self.domain, index, value);
+        set.step("set a parameter of the domain")
+    }
+
+    fn write_kernel(&self, kernel: &Kernel) -> Result<()> {
+        for segment in &kernel.image.segments {
+            let bytes = kernel.bytes(segment);
+            let step = "copy the kernel";
+            self.write(segment.memory.start, bytes, step)?;
+            self.clear(segment.memory.start + bytes.len() as u64..segment.memory.end)?;
+        }
+        Ok(())
+    }
+
+    /// Zeroes what a segment has beyond the file.
+    fn clear(&self, mut range: Range<u64>) -> Result<()> {
+        const CHUNK: u64 = 1 << 20;
+        let zeroes = vec![0; CHUNK.min(range.end - range.start) as usize];
+        while range.start < range.end {
+            let len = (zeroes.len() as u64).min(range.end - range.start);
+            let bytes = zeroes.get(..len as usize).unwrap_or(&zeroes);
+            self.write(range.start, bytes, "clear memory for the kernel")?;
+            range.start += len;
+        }
+        Ok(())
+    }
+
+    fn write_tables(&self, tables: &Tables) -> Result<()> {
+        let first = ACPI_START / PAGE;
+        populate_pages(self.hypervisor, self.domain, first..first + tables.pages())?;
+        let step = "copy the ACPI tables";
+        self.write(ACPI_START, &tables.bytes, step)?;
+        if tables.is_rsdp_in_bios_area() {
+            self.write(tables.rsdp_address, &tables.rsdp, step)?;
+        }
+        Ok(())
+    }
+
+    /// The shared pages are zero but for the identity map, which the hypervisor needs while the guest has paging off.
+    fn make_special_pages(&self) -> Result<()> {
+        let frames = SPECIAL_FIRST..SPECIAL_FIRST + SPECIAL_COUNT;
+        populate_pages(self.hypervisor, self.domain, frames)?;
+        let mut pages = vec![0; (SPECIAL_COUNT * PAGE) as usize];
+        let map = Special::IdentityMap as usize * PAGE as usize;
+        if let Some(place) = pages.get_mut(map..map + PAGE as usize) {
+            place.copy_from_slice(&identity_map());
+        }
+        let step = "clear the shared pages";
+        self.write(SPECIAL_FIRST * PAGE, &pages, step)?;
+        let params = [
+            (HVM_PARAM_STORE_PFN, Special::Store),
+            (HVM_PARAM_BUFIOREQ_PFN, Special::BufferedIo),
+            (HVM_PARAM_IOREQ_PFN, Special::Io),
+            (HVM_PARAM_CONSOLE_PFN, Special::Console),
+            (HVM_PARAM_PAGING_RING_PFN, Special::Paging),
+            (HVM_PARAM_MONITOR_RING_PFN, Special::Monitor),
+            (HVM_PARAM_SHARING_RING_PFN, Special::Sharing),
+        ];
+        for (index, page) in params {
+            self.set_param(index, page.gfn())?;
+        }
+        self.set_param(HVM_PARAM_IDENT_PT, Special::IdentityMap.gfn() * PAGE)
+    }
+
+    /// Event channels and grants for store and console.
+    fn connect_rings(&self, plan: &Plan) -> Result<Built> {
+        let store = self.connect(Special::Store, GRANT_STORE, plan.store_domain)?;
+        let console = self.connect(Special::Console, GRANT_CONSOLE, plan.console_domain)?;
+        self.set_param(HVM_PARAM_STORE_EVTCHN, store.port.into())?;
+        self.set_param(HVM_PARAM_CONSOLE_EVTCHN, console.port.into())?;
+        Ok(Built { store, console })
+    }
+
+    fn connect(&self, page: Special, grant: u32, to: DomId) -> Result<Ring> {
+        let port = self.hypervisor.alloc_unbound_port(self.domain, to);
+        let port = port.step("make an event channel for the domain")?;
+        let gfn = page.gfn();
+        let seeded = self.hypervisor.seed_grant(self.domain, grant, gfn, to);
+        seeded.step("grant a page of the domain to its daemon")?;
+        Ok(Ring { gfn, port })
+    }
+
+    fn set_first_vcpu(&self, vcpus: u32, entry: u32, places: &Places) -> Result<()> {
+        let step = "read the domain's initial state";
+        let current = self.hypervisor.hvm_context(self.domain).step(step)?;
+        // Low memory ends below 4 GiB.
+        let start_info = places.start_info.start as u32;
+        let context = vcpu::start_context(&current, vcpus, entry, start_info).ok_or(
+            BuildError::Unsupported("the domain's initial state has no header or no MTRR record"),
+        )?;
+        let step = "set the domain's initial state";
+        self.hypervisor.set_hvm_context(self.domain, &context).step(step)
+    }
+}
+
+/// A page directory of 4 MiB pages, all present, writable, for users, accessed and dirty.
+fn identity_map() -> Vec<u8> {
+    const FLAGS: u32 = 0xe7;
+    (0..1024_u32).flat_map(|n| (n << 22 | FLAGS).to_le_bytes()).collect()
+}
