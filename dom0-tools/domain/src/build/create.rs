@@ -48,9 +48,11 @@ pub fn create(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<DomId> {
     });
     let how = request(plan, hap, grants);
     let wanted = plan.domain.unwrap_or(DomId(0));
-    let domain = hypervisor.create_domain(wanted, &how).step("create the domain")?;
-    let limited = no_colors(hypervisor, domain)
-        .and_then(|()| limits::set(hypervisor, domain, plan, hap));
+    let domain = hypervisor
+        .create_domain(wanted, &how)
+        .step("create the domain")?;
+    let limited =
+        no_colors(hypervisor, domain).and_then(|()| limits::set(hypervisor, domain, plan, hap));
     match limited {
         Ok(()) => Ok(domain),
         Err(error) => {
@@ -77,7 +79,8 @@ fn request(plan: &Plan, hap: bool, grant_version: u32) -> DomctlCreatedomain {
         (plan.vpmu, XEN_DOMCTL_CDF_VPMU),
     ];
     let chosen = flags.iter().filter(|(wanted, _)| *wanted);
-    let limit = |frames: Option<u32>| frames.map_or(-1, |frames| frames.min(i32::MAX as u32) as i32);
+    let limit =
+        |frames: Option<u32>| frames.map_or(-1, |frames| frames.min(i32::MAX as u32) as i32);
     DomctlCreatedomain {
         ssidref: plan.ssidref,
         handle: plan.handle,
@@ -91,7 +94,11 @@ fn request(plan: &Plan, hap: bool, grant_version: u32) -> DomctlCreatedomain {
         cpupool_id: plan.pool,
         arch: ArchDomainconfig {
             emulation_flags: XEN_X86_EMU_LAPIC,
-            misc_flags: if plan.msr_relaxed { XEN_X86_MSR_RELAXED } else { 0 },
+            misc_flags: if plan.msr_relaxed {
+                XEN_X86_MSR_RELAXED
+            } else {
+                0
+            },
         },
         ..DomctlCreatedomain::default()
     }

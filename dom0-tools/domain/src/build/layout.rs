@@ -11,8 +11,6 @@ use xen_abi::hvm::e820::{E820_ACPI, E820_RAM, E820_RESERVED};
 pub const PAGE: u64 = 4096;
 /// First byte of the ACPI tables, and of the hole in RAM.
 pub const ACPI_START: u64 = 0xfc00_0000;
-/// Bytes that the tables may take: 17 pages.
-pub const ACPI_MAX: u64 = 17 * PAGE;
 /// Where systems that do not look at the start info search for the RSDP: the end of the BIOS area.
 pub const BIOS_RSDP: u64 = 0x10_0000 - 64;
 /// Frame of the first special page.
@@ -95,7 +93,11 @@ impl Layout {
         if bios_rsdp {
             map.push((0, page, E820_RAM));
             map.push((page, PAGE, E820_ACPI));
-            map.push((page + PAGE, self.low_end - page - PAGE, E820_RAM));
+            map.push((
+                page + PAGE,
+                self.low_end.saturating_sub(page + PAGE),
+                E820_RAM,
+            ));
         } else {
             map.push((0, self.low_end, E820_RAM));
         }
@@ -131,7 +133,10 @@ mod tests {
         assert_eq!(layout.low_end, 0xfc00_0000);
         assert_eq!(layout.high_end - FOUR_GIB + layout.low_end, 6 << 30);
         let map = layout.memory_map(3, false);
-        assert_eq!(map.last(), Some(&(FOUR_GIB, (6 << 30) - 0xfc00_0000, E820_RAM)));
+        assert_eq!(
+            map.last(),
+            Some(&(FOUR_GIB, (6 << 30) - 0xfc00_0000, E820_RAM))
+        );
     }
 
     #[test]

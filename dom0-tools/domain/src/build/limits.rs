@@ -30,11 +30,15 @@ pub fn set(hypervisor: &dyn Hypervisor, domain: DomId, plan: &Plan, hap: bool) -
     tsc.step("set the TSC mode")?;
     if plan.time_offset != 0 {
         let step = "set the clock's offset";
-        hypervisor.set_time_offset(domain, plan.time_offset).step(step)?;
+        hypervisor
+            .set_time_offset(domain, plan.time_offset)
+            .step(step)?;
     }
     let paging = plan.paging_kib.unwrap_or(plan.default_paging_kib(hap));
     let step = "give memory for page tables";
-    hypervisor.set_paging_memory(domain, paging.saturating_mul(1024)).step(step)?;
+    hypervisor
+        .set_paging_memory(domain, paging.saturating_mul(1024))
+        .step(step)?;
     policy::apply(hypervisor, domain, plan)
 }
 

@@ -13,9 +13,7 @@ use super::acpi::{self, Tables};
 use super::error::{BuildError, Result, Step};
 use super::files::Files;
 use super::kernel::Kernel;
-use super::layout::{
-    ACPI_START, Layout, PAGE, SPECIAL_COUNT, SPECIAL_FIRST, Special,
-};
+use super::layout::{ACPI_START, Layout, PAGE, SPECIAL_COUNT, SPECIAL_FIRST, Special};
 use super::plan::Plan;
 use super::populate::{populate_pages, populate_ram};
 use super::{limits, start_info, vcpu};
@@ -69,7 +67,11 @@ pub fn load(
         guest.write(place.start, ramdisk, "copy the ramdisk")?;
     }
     guest.write_tables(&tables)?;
-    guest.write(places.start_info.start, &places.bytes, "copy the start info")?;
+    guest.write(
+        places.start_info.start,
+        &places.bytes,
+        "copy the start info",
+    )?;
     guest.make_special_pages()?;
     let built = guest.connect_rings(plan)?;
     guest.set_first_vcpu(plan.max_vcpus, files.kernel.image.entry, &places)?;
@@ -136,7 +138,9 @@ struct Guest<'a> {
 
 impl Guest<'_> {
     fn write(&self, address: u64, bytes: &[u8], step: &'static str) -> Result<()> {
-        self.hypervisor.write_guest(self.domain, address, bytes).step(step)
+        self.hypervisor
+            .write_guest(self.domain, address, bytes)
+            .step(step)
     }
 
     fn set_param(&self, index: u32, value: u64) -> Result<()> {
@@ -231,12 +235,16 @@ impl Guest<'_> {
             BuildError::Unsupported("the domain's initial state has no header or no MTRR record"),
         )?;
         let step = "set the domain's initial state";
-        self.hypervisor.set_hvm_context(self.domain, &context).step(step)
+        self.hypervisor
+            .set_hvm_context(self.domain, &context)
+            .step(step)
     }
 }
 
 /// A page directory of 4 MiB pages, all present, writable, for users, accessed and dirty.
 fn identity_map() -> Vec<u8> {
     const FLAGS: u32 = 0xe7;
-    (0..1024_u32).flat_map(|n| (n << 22 | FLAGS).to_le_bytes()).collect()
+    (0..1024_u32)
+        .flat_map(|n| (n << 22 | FLAGS).to_le_bytes())
+        .collect()
 }

@@ -75,7 +75,8 @@ fn set_features(policy: &mut CpuPolicy, plan: &Plan) {
 fn hide_threads(policy: &mut CpuPolicy) {
     const HYPER_THREADING: u32 = 28;
     const CMP_LEGACY: u32 = 1;
-    let vendor = leaf(policy, 0, NO_SUBLEAF).map_or([0; 3], |leaf| [leaf[EBX], leaf[EDX], leaf[ECX]]);
+    let vendor =
+        leaf(policy, 0, NO_SUBLEAF).map_or([0; 3], |leaf| [leaf[EBX], leaf[EDX], leaf[ECX]]);
     if let Some(basic) = leaf(policy, 1, NO_SUBLEAF) {
         set_bit(&mut basic[EDX], HYPER_THREADING, true);
         let logical = match basic[EBX] >> 16 & 0xff {
@@ -157,14 +158,12 @@ fn change_leaf(
     Ok(())
 }
 
-fn changed_msr(
-    default: &CpuPolicy,
-    host: &CpuPolicy,
-    rule: &MsrRule,
-) -> Result<(u32, u32, u64)> {
+fn changed_msr(default: &CpuPolicy, host: &CpuPolicy, rule: &MsrRule) -> Result<(u32, u32, u64)> {
     let find = |policy: &CpuPolicy| {
         let found = policy.msrs.iter().find(|(index, ..)| *index == rule.index);
-        found.copied().ok_or(BuildError::NoMsr { index: rule.index })
+        found
+            .copied()
+            .ok_or(BuildError::NoMsr { index: rule.index })
     };
     let ((_, flags, default), (_, _, host)) = (find(default)?, find(host)?);
     let value = changed(&rule.bits, 64, [default, default, host]);
@@ -175,16 +174,18 @@ fn changed_msr(
 /// stay as they are.
 fn changed(bits: &str, width: u32, [current, default, host]: [u64; 3]) -> u64 {
     let places = (0..width).rev().map(|bit| 1 << bit);
-    bits.bytes().zip(places).fold(current, |value, (rule, bit)| {
-        let source = match rule {
-            b'1' => u64::MAX,
-            b'0' => 0,
-            b'x' => default,
-            b'k' | b's' => host,
-            _ => value,
-        };
-        value & !bit | source & bit
-    })
+    bits.bytes()
+        .zip(places)
+        .fold(current, |value, (rule, bit)| {
+            let source = match rule {
+                b'1' => u64::MAX,
+                b'0' => 0,
+                b'x' => default,
+                b'k' | b's' => host,
+                _ => value,
+            };
+            value & !bit | source & bit
+        })
 }
 
 #[cfg(test)]
@@ -257,6 +258,9 @@ mod tests {
             registers: [None, None, None, None],
         };
         let result = change_leaf(&mut amd(), &amd(), &amd(), &rule);
-        assert!(matches!(result, Err(BuildError::NoLeaf { leaf: 0x1234, .. })));
+        assert!(matches!(
+            result,
+            Err(BuildError::NoLeaf { leaf: 0x1234, .. })
+        ));
     }
 }

@@ -26,7 +26,9 @@ pub fn populate_ram(
     target_kib: u64,
     claim: bool,
 ) -> Result<()> {
-    let ram = layout.ram().map(|range| range.start / PAGE..range.end / PAGE);
+    let ram = layout
+        .ram()
+        .map(|range| range.start / PAGE..range.end / PAGE);
     let total: u64 = ram.iter().map(|range| range.end - range.start).sum();
     let target = total.min(target_kib / 4);
     if claim {
@@ -60,11 +62,7 @@ pub fn populate_ram(
 ///
 /// # Errors
 /// [`BuildError::OutOfMemory`], [`BuildError::Hypervisor`].
-pub fn populate_pages(
-    hypervisor: &dyn Hypervisor,
-    domain: DomId,
-    gfns: Range<u64>,
-) -> Result<()> {
+pub fn populate_pages(hypervisor: &dyn Hypervisor, domain: DomId, gfns: Range<u64>) -> Result<()> {
     let wanted = gfns.end - gfns.start;
     Filler {
         hypervisor,
@@ -121,7 +119,7 @@ impl Filler<'_> {
     /// could follow.
     fn pieces(&self, range: &Range<u64>, order: u32) -> Result<u64> {
         let size = 1 << order;
-        if range.start % size != 0 {
+        if !range.start.is_multiple_of(size) {
             return Ok(0);
         }
         let larger = ORDERS.into_iter().rev().find(|other| *other > order);

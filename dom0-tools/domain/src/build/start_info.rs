@@ -92,12 +92,18 @@ mod tests {
         assert_eq!(bytes.len() as u64, len(&content));
         let from = |address: u64| &bytes[usize::try_from(address - at).unwrap()..];
         let (info, _) = HvmStartInfo::read_from_prefix(from(at)).unwrap();
-        assert_eq!((info.magic, info.version, info.nr_modules), (0x336e_c578, 1, 1));
+        assert_eq!(
+            (info.magic, info.version, info.nr_modules),
+            (0x336e_c578, 1, 1)
+        );
         let (module, _) = HvmModlistEntry::read_from_prefix(from(info.modlist_paddr)).unwrap();
         assert_eq!((module.paddr, module.size), (0x500_0000, 0x1234));
         let second = from(info.memmap_paddr + 24);
         let (second, _) = HvmMemmapTableEntry::read_from_prefix(second).unwrap();
-        assert_eq!((second.addr, second.size, second.kind), (0xfc00_0000, 0x1000, 3));
+        assert_eq!(
+            (second.addr, second.size, second.kind),
+            (0xfc00_0000, 0x1000, 3)
+        );
         assert_eq!(from(info.cmdline_paddr), b"console=hvc0\0");
     }
 

@@ -29,7 +29,12 @@ pub fn start_context(current: &[u8], vcpus: u32, entry: u32, start_info: u32) ->
     let mut context = Vec::new();
     push(&mut context, HVM_SAVE_CODE_HEADER, 0, header.as_bytes());
     for vcpu in 0..vcpus {
-        push(&mut context, HVM_SAVE_CODE_MTRR, vcpu as u16, mtrr.as_bytes());
+        push(
+            &mut context,
+            HVM_SAVE_CODE_MTRR,
+            vcpu as u16,
+            mtrr.as_bytes(),
+        );
     }
     let cpu = first_vcpu(entry, start_info);
     push(&mut context, HVM_SAVE_CODE_CPU, 0, cpu.as_bytes());

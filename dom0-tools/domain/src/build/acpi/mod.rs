@@ -87,7 +87,9 @@ fn table(signature: &[u8; 4], revision: u8, body: &[u8]) -> Vec<u8> {
 
 /// The byte that makes the sum 0.
 fn checksum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |sum: u8, byte| sum.wrapping_sub(*byte))
+    bytes
+        .iter()
+        .fold(0, |sum: u8, byte| sum.wrapping_sub(*byte))
 }
 
 fn rsdp(xsdt: u64) -> [u8; RSDP_LEN] {
@@ -208,7 +210,6 @@ fn processor(vcpu: u8, online: bool) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::ACPI_MAX;
     use super::*;
 
     fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -239,7 +240,10 @@ mod tests {
         assert_eq!((&fadt[..4], fadt.len(), fadt[8]), (&b"FACP"[..], 268, 5));
         let dsdt = table_at(&tables, u64_at(fadt, 140));
         assert_eq!(&dsdt[..4], b"DSDT");
-        assert_eq!(dsdt.windows(8).filter(|text| text == b"ACPI0007").count(), 3);
+        assert_eq!(
+            dsdt.windows(8).filter(|text| text == b"ACPI0007").count(),
+            3
+        );
         assert_eq!(&madt[44..52], [0, 8, 0, 0, 1, 0, 0, 0]);
         assert_eq!(&madt[60..], [0, 8, 2, 4, 0, 0, 0, 0]);
     }
@@ -255,7 +259,14 @@ mod tests {
     #[test]
     fn tables_of_128_vcpus_fit_their_pages() {
         let tables = build(&[true; 128], true);
-        assert!(tables.pages() * PAGE <= ACPI_MAX);
-        assert_eq!(tables.bytes.windows(4).filter(|text| text == b"PR7F").count(), 1);
+        assert!(tables.pages() <= 16);
+        assert_eq!(
+            tables
+                .bytes
+                .windows(4)
+                .filter(|text| text == b"PR7F")
+                .count(),
+            1
+        );
     }
 }
