@@ -81,6 +81,8 @@ pub struct Disk {
     pub format: Format,
     /// Which device the guest sees.
     pub vdev: VirtualDisk,
+    /// What the configuration calls it, for instance `hda`: recorded in the store.
+    pub vdev_name: String,
     /// What the guest may do.
     pub mode: Mode,
     /// A CD drive: refused, for it needs an emulator.
@@ -106,6 +108,7 @@ impl Disk {
             target: target.into(),
             format: Format::Raw,
             vdev,
+            vdev_name: vdev.to_string(),
             mode,
             is_cdrom: false,
             is_removable: false,

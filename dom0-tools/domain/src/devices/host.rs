@@ -154,10 +154,13 @@ pub struct ScriptCall {
     pub environment: Vec<(&'static str, String)>,
 }
 
+/// How a script ended: `Ok` with status 0, otherwise what happened.
+pub type ScriptEnd = Result<(), String>;
+
 /// A script that runs.
 pub trait RunningScript: Send {
-    /// How it ended: `Ok` with status 0, otherwise what happened. `None`: it runs.
-    fn ended(&mut self) -> io::Result<Option<Result<(), String>>>;
+    /// How it ended. `None`: it runs.
+    fn ended(&mut self) -> io::Result<Option<ScriptEnd>>;
     /// Ends it and waits for its end.
     fn kill(&mut self);
 }

@@ -11,10 +11,18 @@
 //! **Waiting.** All devices of a domain are connected together, in one loop over the store's watches. The loop takes the
 //! connection's events: use a connection on which nobody else waits.
 
+mod attach;
+mod bridge;
 mod disk;
 mod error;
 mod host;
+mod list;
+mod nodes;
 pub mod paths;
+mod plan;
+mod remove;
+mod script;
+mod sharing;
 mod vdev;
 mod vif;
 
@@ -22,9 +30,12 @@ pub use disk::{Disk, Format, Mode};
 pub use error::{Complaint, Error, InUse, Result, StateText};
 pub use host::{
     DeviceNumber, Driver, FileId, Host, Link, LinkChange, LoopDevice, Mount, OpenLoop,
-    RunningScript, ScriptCall, Storage,
+    RunningScript, ScriptCall, ScriptEnd, Storage,
 };
+pub use list::{DiskState, VifState};
 pub use paths::DeviceId;
+pub use plan::{Hotplug, Plan, Planned};
+pub use remove::Force;
 pub use vdev::{UnknownDisk, VirtualDisk};
 pub use vif::{Mac, NotAMac, Rate, Vif};
 
@@ -46,4 +57,12 @@ pub struct Devices<'a> {
     pub store: &'a dyn Access,
     /// Dom0's kernel.
     pub host: &'a dyn Host,
+}
+
+impl Devices<'_> {
+    /// Checks what a configuration asks for, before there is a domain: files, formats, bridges, scripts, numbers. Choices that are left
+    /// open are made, but for the numbers of interfaces.
+    pub fn plan(&self, devices: &[Device]) -> Result<Plan> {
+        plan::plan(self.host, devices)
+    }
 }
