@@ -431,7 +431,9 @@ enum Phase {
     /// Until the back end is in state 2.
     BackEnd,
     /// Until the back end has opened the storage, which we hold as long.
-    Opening { _storage: Option<Box<dyn Send>> },
+    Opening {
+        _storage: Option<Box<dyn Send>>,
+    },
     /// Until netback has made the link.
     Link,
     /// Until a script has ended.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::vdev::VirtualDisk;
+use super::VirtualDisk;
 
 /// How an image is encoded.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Disk {
             target: target.into(),
             format: Format::Raw,
             vdev,
-            vdev_name: vdev.to_string(),
+            vdev_name: vdev.xvd_name(),
             mode,
             is_cdrom: false,
             is_removable: false,

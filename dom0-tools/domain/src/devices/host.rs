@@ -177,8 +177,6 @@ pub trait Host: Send + Sync {
     ) -> xenstore::Result<Option<WatchEvent>> {
         store.next_event(Some(timeout))
     }
-    /// Bytes nobody can guess.
-    fn random(&self) -> io::Result<[u8; 3]>;
 
     /// What a path leads to.
     fn storage(&self, path: &Path) -> io::Result<Storage>;

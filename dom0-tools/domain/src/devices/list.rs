@@ -6,7 +6,7 @@ use xenstore::{Access, Result as StoreResult, Tx, read_optional};
 
 use super::error::Result;
 use super::paths::{BackPath, DeviceId, Kind, front_path, record_directory};
-use super::{Devices, Mac, VirtualDisk};
+use super::{Devices, MacAddress, VirtualDisk};
 
 /// A disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct VifState {
     /// The domain that serves it.
     pub backend: u16,
     /// Its address.
-    pub mac: Mac,
+    pub mac: MacAddress,
     /// The front end's state; −1 if it says none.
     pub state: i64,
     /// The front end's event channel, or −1.
@@ -55,7 +55,7 @@ impl Devices<'_> {
         for (number, back_path, path) in self.recorded(domain, &Kind::Vbd)? {
             let front = Front::new(self.store, domain, &Kind::Vbd, number);
             disks.push(DiskState {
-                vdev: VirtualDisk::from_number(number),
+                vdev: VirtualDisk(number),
                 backend: path.backend,
                 domain,
                 state: front.number("state")?,
@@ -77,7 +77,7 @@ impl Devices<'_> {
             vifs.push(VifState {
                 number,
                 backend: path.backend,
-                mac: mac.and_then(|mac| mac.parse().ok()).unwrap_or(Mac([0; 6])),
+                mac: mac.and_then(|mac| mac.parse().ok()).unwrap_or_default(),
                 state: front.number("state")?,
                 event_channel: front.number("event-channel")?,
                 tx_ring_ref: front.number("tx-ring-ref")?,
@@ -89,7 +89,7 @@ impl Devices<'_> {
     }
 
     /// The interface with this address.
-    pub fn vif_with_mac(&self, domain: u16, mac: Mac) -> Result<Option<DeviceId>> {
+    pub fn vif_with_mac(&self, domain: u16, mac: MacAddress) -> Result<Option<DeviceId>> {
         let vifs = self.vifs(domain)?;
         let found = vifs.iter().find(|vif| vif.mac == mac);
         Ok(found.map(|vif| DeviceId::Vif(vif.number)))

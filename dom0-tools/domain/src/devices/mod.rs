@@ -13,6 +13,7 @@
 
 mod attach;
 mod bridge;
+mod config;
 mod disk;
 mod error;
 mod host;
@@ -23,7 +24,6 @@ mod plan;
 mod remove;
 mod script;
 mod sharing;
-mod vdev;
 mod vif;
 
 pub use disk::{Disk, Format, Mode};
@@ -36,8 +36,10 @@ pub use list::{DiskState, VifState};
 pub use paths::DeviceId;
 pub use plan::{Hotplug, Plan, Planned};
 pub use remove::Force;
-pub use vdev::{UnknownDisk, VirtualDisk};
-pub use vif::{Mac, NotAMac, Rate, Vif};
+pub use vif::Vif;
+
+pub use domcfg::disk::VirtualDisk;
+pub use domcfg::network::{MacAddress, Rate};
 
 use xenstore::Access;
 

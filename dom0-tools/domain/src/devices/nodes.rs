@@ -4,7 +4,7 @@ use xenstore::{Access, Permission, Result, Tx};
 
 use super::paths::{DeviceId, Paths};
 use super::plan::{BLOCK_SCRIPT, BRIDGE_SCRIPT, full_script_path};
-use super::{Device, Disk, Vif};
+use super::{Device, Disk, Rate, Vif};
 
 /// The largest packet a guest is told of until the bridge's is known.
 const DEFAULT_MTU: u32 = 1500;
@@ -35,6 +35,11 @@ impl Nodes {
 
 fn flag(set: bool) -> String {
     u8::from(set).to_string()
+}
+
+/// Bytes of each interval, and its microseconds.
+fn rate_text(rate: Rate) -> String {
+    format!("{},{}", rate.bytes_per_interval, rate.interval_usecs)
 }
 
 fn of_disk(domain: u16, id: DeviceId, disk: &Disk) -> Nodes {
@@ -94,7 +99,7 @@ fn of_vif(domain: u16, id: DeviceId, vif: &Vif) -> Nodes {
         ("mac", Some(mac.clone())),
         ("ip", vif.ip.clone()),
         ("gatewaydev", vif.gateway_device.clone()),
-        ("rate", vif.rate.map(|rate| rate.to_string())),
+        ("rate", vif.rate.map(rate_text)),
         ("mtu", (mtu != DEFAULT_MTU).then(|| mtu.to_string())),
         ("vlan", vif.vlan.clone()),
     ];

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::vdev::VirtualDisk;
+use super::VirtualDisk;
 
 /// What kind of device a directory is about, by its name in the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +63,7 @@ impl DeviceId {
     /// The device of a kind with this number.
     pub fn new(kind: &Kind, number: u32) -> Self {
         match kind {
-            Kind::Vbd => Self::Disk(VirtualDisk::from_number(number)),
+            Kind::Vbd => Self::Disk(VirtualDisk(number)),
             Kind::Vif => Self::Vif(number),
             Kind::Other(_) => Self::Other(number),
         }
@@ -72,7 +72,7 @@ impl DeviceId {
     /// Its number in the store.
     pub const fn number(self) -> u32 {
         match self {
-            Self::Disk(disk) => disk.number(),
+            Self::Disk(disk) => disk.0,
             Self::Vif(number) | Self::Other(number) => number,
         }
     }
@@ -81,7 +81,7 @@ impl DeviceId {
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disk(disk) => write!(f, "disk {disk}"),
+            Self::Disk(disk) => write!(f, "disk {}", disk.xvd_name()),
             Self::Vif(number) => write!(f, "network interface {number}"),
             Self::Other(number) => write!(f, "device {number}"),
         }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_three_directories_of_a_disk() {
-        let id = DeviceId::Disk(VirtualDisk::from_number(51712));
+        let id = DeviceId::Disk(VirtualDisk(51712));
         let paths = Paths::new(0, 7, &Kind::Vbd, id);
         assert_eq!(paths.front, "/local/domain/7/device/vbd/51712");
         assert_eq!(paths.back, "/local/domain/0/backend/vbd/7/51712");

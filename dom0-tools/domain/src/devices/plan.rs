@@ -7,7 +7,7 @@ use super::bridge;
 use super::error::{Error, Result};
 use super::host::{DeviceNumber, FileId, Host, Storage};
 use super::paths::{DeviceId, Kind};
-use super::{Device, Disk, Format, Mac, Vif};
+use super::{Device, Disk, Format, MacAddress, Vif};
 
 /// Where scripts are that are named without a directory.
 pub const SCRIPT_DIRECTORY: &str = "/etc/xen/scripts";
@@ -193,7 +193,7 @@ fn plan_vif(host: &dyn Host, vif: &Vif) -> Result<Planned> {
     if let Some(link) = &vif.name {
         check_link_name(link, &name)?;
     }
-    let mac = vif.mac.map_or_else(|| random_mac(host, &name), Ok)?;
+    let mac = vif.mac.map_or_else(|| random_mac(&name), Ok)?;
     let bridge = vif
         .bridge
         .clone()
@@ -218,14 +218,13 @@ fn plan_vif(host: &dyn Host, vif: &Vif) -> Result<Planned> {
     Ok(Planned { device, hotplug })
 }
 
-fn random_mac(host: &dyn Host, name: &str) -> Result<Mac> {
-    let random = host.random().map_err(|source| Error::Host {
+fn random_mac(name: &str) -> Result<MacAddress> {
+    MacAddress::generate().map_err(|source| Error::Host {
         device: name.to_owned(),
         action: "choose",
         what: "an Ethernet address".to_owned(),
         source,
-    })?;
-    Ok(Mac::of_xen(random))
+    })
 }
 
 fn check_link_name(link: &str, name: &str) -> Result<()> {
