@@ -1,3 +1,0 @@
-//! The console daemon: a terminal and a log for every domain.
-
-fn main() {}
