@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod engine;
 mod errno;
+pub mod path;
 mod permission;
 pub mod wire;
 
