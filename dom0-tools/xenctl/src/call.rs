@@ -10,6 +10,8 @@ macro_rules! calls {
 }
 
 calls! {
+    OPEN = "open of the hypervisor";
+
     VERSION = "xen_version version";
     EXTRA_VERSION = "xen_version extraversion";
     CAPABILITIES = "xen_version capabilities";

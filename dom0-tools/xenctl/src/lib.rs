@@ -1,7 +1,8 @@
 //! Handles to the hypervisor from dom0: hypercalls, event channels, grants and guest memory.
 //!
-//! Everything that asks the hypervisor for something takes a [`Hypervisor`], daemons take a [`Backend`] too: `real::Xen` over `/dev/xen/*` on a
-//! real dom0 is both, and so is [`fake::FakeXen`] in tests. Unsafe code is in `sys` alone.
+//! Everything that asks the hypervisor for something takes a [`Hypervisor`], daemons take a [`Backend`] too: [`real::Xen`] over `/dev/xen/*` on a
+//! real dom0 is both, and so is [`fake::FakeXen`] in tests. Unsafe code is in the private module `sys`
+//! alone.
 
 mod backend;
 pub mod call;
@@ -11,6 +12,8 @@ mod events;
 pub mod fake;
 mod hypervisor;
 mod page;
+pub mod real;
+mod sys;
 
 pub use backend::{Backend, OwnRing};
 pub use cpu_set::CpuSet;
