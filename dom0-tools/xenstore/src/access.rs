@@ -123,6 +123,8 @@ pub fn transaction<T>(store: &dyn Access, mut body: impl FnMut(Tx) -> Result<T>)
         match body(tx) {
             Ok(value) if store.end(tx, true)? => return Ok(value),
             Ok(_) => {}
+            // Lost with its connection, before anything was changed.
+            Err(error) if error.errno() == Some(Errno::EAGAIN) => drop(store.end(tx, false)),
             Err(error) => {
                 // The body's error says more than a failure to drop what it left behind.
                 drop(store.end(tx, false));
