@@ -1,6 +1,6 @@
 //! The guest's files, read and checked before memory is touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{BuildError, Result};
 use super::kernel::Kernel;
@@ -9,9 +9,17 @@ use super::plan::Plan;
 /// Largest kernel file or ramdisk, in bytes.
 const FILE_MAX: u64 = 4 << 30;
 
-/// Kernel and ramdisk in memory.
+/// Kernel and ramdisk as the files have them.
 #[derive(Clone, Debug)]
 pub struct Files {
+    path: PathBuf,
+    kernel: Vec<u8>,
+    ramdisk: Option<Vec<u8>>,
+}
+
+/// Kernel and ramdisk ready to be loaded.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
     /// Unpacked.
     pub kernel: Kernel,
     /// As the file has it.
@@ -19,19 +27,31 @@ pub struct Files {
 }
 
 impl Files {
-    /// Reads what `plan` names and unpacks the kernel.
+    /// Reads what `plan` names.
     ///
     /// # Errors
-    /// [`BuildError::File`], [`BuildError::Kernel`].
+    /// [`BuildError::File`].
     pub fn read(plan: &Plan) -> Result<Self> {
-        let file = read("kernel", &plan.kernel)?;
         let ramdisk = plan.ramdisk.as_deref();
-        let ramdisk = ramdisk.map(|path| read("ramdisk", path)).transpose()?;
-        let kernel = Kernel::unpack(file).map_err(|source| BuildError::Kernel {
+        Ok(Self {
             path: plan.kernel.clone(),
-            source,
-        })?;
-        Ok(Self { kernel, ramdisk })
+            kernel: read("kernel", &plan.kernel)?,
+            ramdisk: ramdisk.map(|path| read("ramdisk", path)).transpose()?,
+        })
+    }
+
+    /// Unpacks the kernel, which takes most of the time that a domain's creation takes.
+    ///
+    /// # Errors
+    /// [`BuildError::Kernel`].
+    pub fn unpack(self) -> Result<Unpacked> {
+        let path = self.path;
+        let kernel =
+            Kernel::unpack(self.kernel).map_err(|source| BuildError::Kernel { path, source })?;
+        Ok(Unpacked {
+            kernel,
+            ramdisk: self.ramdisk,
+        })
     }
 }
 

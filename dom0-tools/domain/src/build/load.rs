@@ -11,7 +11,7 @@ use xenctl::{DomId, Hypervisor};
 
 use super::acpi::{self, Tables};
 use super::error::{BuildError, Result, Step};
-use super::files::Files;
+use super::files::Unpacked;
 use super::kernel::Kernel;
 use super::layout::{ACPI_START, Layout, PAGE, SPECIAL_COUNT, SPECIAL_FIRST, Special};
 use super::plan::Plan;
@@ -49,7 +49,7 @@ pub fn load(
     hypervisor: &dyn Hypervisor,
     domain: DomId,
     plan: &Plan,
-    files: &Files,
+    files: &Unpacked,
 ) -> Result<Built> {
     let layout = Layout::of(plan.max_memory_kib);
     let online: Vec<bool> = (0..plan.max_vcpus).map(|n| plan.is_online(n)).collect();
@@ -90,7 +90,7 @@ impl Places {
     /// Ramdisk, then start info, each on whole pages behind the kernel, all in low memory.
     fn find(
         layout: &Layout,
-        files: &Files,
+        files: &Unpacked,
         plan: &Plan,
         tables: &Tables,
         map: &[(u64, u64, u32)],
@@ -247,4 +247,163 @@ fn identity_map() -> Vec<u8> {
     (0..1024_u32)
         .flat_map(|n| (n << 22 | FLAGS).to_le_bytes())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernel::sample;
+    use super::super::{Files, build, create, discard};
+    use super::*;
+    use xen_abi::errno::Errno;
+    use xen_abi::hvm::start_info::HvmStartInfo;
+    use xenctl::fake::FakeXen;
+    use xenctl::{CpuSet, call};
+    use zerocopy::FromBytes;
+
+    const MIB: u64 = 1 << 20;
+
+    /// Files in a directory of their own, and a plan for them.
+    fn plan() -> (tempfile::TempDir, Plan) {
+        let directory = tempfile::tempdir().unwrap();
+        let kernel = directory.path().join("kernel");
+        std::fs::write(&kernel, sample::kernel()).unwrap();
+        let ramdisk = directory.path().join("ramdisk");
+        std::fs::write(&ramdisk, [7; 5000]).unwrap();
+        let mut plan = Plan::new(kernel, 64 << 10);
+        plan.ramdisk = Some(ramdisk);
+        plan.command_line = "console=hvc0".into();
+        plan.max_vcpus = 3;
+        plan.online_vcpus = CpuSet::first(2);
+        (directory, plan)
+    }
+
+    fn read(xen: &FakeXen, domain: DomId, address: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        xen.read_guest(domain, address, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn built_domain_has_its_files_tables_rings_and_first_vcpu() {
+        let (_directory, plan) = plan();
+        let xen = FakeXen::new();
+        let (domain, built) = build(&xen, &plan).unwrap();
+        assert_eq!(read(&xen, domain, 16 * MIB, 2), [1, 1]);
+        assert_eq!(read(&xen, domain, 18 * MIB + 0x1f, 3), [2, 0, 0]);
+        let state = xen.built(domain).unwrap();
+        let cpu = &state.records[&(xen_abi::hvm::save::HVM_SAVE_CODE_CPU, 0)];
+        let cpu = xen_abi::hvm::save::HvmHwCpu::read_from_bytes(cpu).unwrap();
+        assert_eq!(cpu.rip, 0x100_0010);
+        let info = read(&xen, domain, cpu.rbx, 56);
+        let info = HvmStartInfo::read_from_bytes(&info).unwrap();
+        assert_eq!((info.magic, info.nr_modules), (0x336e_c578, 1));
+        assert_eq!(
+            read(&xen, domain, info.cmdline_paddr, 13),
+            b"console=hvc0\0"
+        );
+        assert_eq!(read(&xen, domain, info.rsdp_paddr, 8), b"RSD PTR ");
+        let module = read(&xen, domain, info.modlist_paddr, 16);
+        let ramdisk = u64::from_le_bytes(module[..8].try_into().unwrap());
+        assert_eq!(read(&xen, domain, ramdisk + 4999, 2), [7, 0]);
+        assert_eq!(state.params[&HVM_PARAM_STORE_PFN], built.store.gfn);
+        assert_eq!(
+            state.params[&HVM_PARAM_CONSOLE_EVTCHN],
+            u64::from(built.console.port)
+        );
+        assert_eq!(state.grants[&GRANT_STORE], (built.store.gfn, DomId::DOM0));
+        assert_eq!(
+            read(&xen, domain, 0xfeff_e000, 8),
+            [0xe7, 0, 0, 0, 0xe7, 0, 0x40, 0]
+        );
+        let info = xen.domain(domain).unwrap();
+        assert_eq!(info.max_pages, (64 << 8) + 256);
+        assert_eq!(info.nr_online_vcpus, 1);
+        assert_eq!(state.claimed, 0);
+        assert_eq!(state.paging_bytes, (3 * 256 + 64) * 4096);
+    }
+
+    #[test]
+    fn every_refused_request_leaves_nothing_behind() {
+        let (_directory, mut plan) = plan();
+        plan.time_offset = 60;
+        plan.hard_affinity = vec![CpuSet::first(2)];
+        plan.nodes = Some(CpuSet::first(1));
+        plan.weight = Some(512);
+        let xen = FakeXen::new();
+        build(&xen, &plan).unwrap();
+        let calls = xen.calls();
+        let before = xen.domains().unwrap().len();
+        for (index, call) in calls.iter().enumerate() {
+            let earlier = calls[..index].iter().filter(|other| *other == call).count();
+            xen.fail_after(call, earlier, Errno::ENOMEM);
+            let result = build(&xen, &plan);
+            // Xen's answer to too much memory is how much it gave; the rest must then come in other pieces.
+            if *call == call::POPULATE {
+                continue;
+            }
+            assert!(result.is_err(), "{call} {earlier}");
+            assert_eq!(xen.domains().unwrap().len(), before, "{call} {earlier}");
+        }
+    }
+
+    #[test]
+    fn host_without_memory_says_how_much_is_missing() {
+        let (_directory, mut plan) = plan();
+        plan.memory_kib = 64 << 20;
+        plan.max_memory_kib = 64 << 20;
+        for claim in [true, false] {
+            plan.claim = claim;
+            let xen = FakeXen::new();
+            let error = build(&xen, &plan).unwrap_err();
+            assert!(matches!(error, BuildError::OutOfMemory { .. }), "{error}");
+            assert_eq!(xen.domains().unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn memory_beyond_the_target_is_populated_on_demand() {
+        let (_directory, mut plan) = plan();
+        plan.max_memory_kib = 96 << 10;
+        let xen = FakeXen::new();
+        let (domain, _) = build(&xen, &plan).unwrap();
+        assert_eq!(xen.built(domain).unwrap().pod_target, Some(64 << 8));
+        let map = xen.built(domain).unwrap().memory_map;
+        assert_eq!(map[0], (0, 96 * MIB, 1));
+    }
+
+    #[test]
+    fn guest_too_small_for_its_kernel_is_refused_before_it_gets_memory() {
+        let (_directory, mut plan) = plan();
+        (plan.memory_kib, plan.max_memory_kib) = (17 << 10, 17 << 10);
+        let xen = FakeXen::new();
+        let files = Files::read(&plan).unwrap().unpack().unwrap();
+        let domain = create(&xen, &plan).unwrap();
+        let error = load(&xen, domain, &plan, &files).unwrap_err();
+        assert!(matches!(
+            error,
+            BuildError::NoRoom {
+                part: "the kernel",
+                ..
+            }
+        ));
+        assert_eq!(xen.domain(domain).unwrap().tot_pages, 0);
+        discard(&xen, domain);
+        discard(&xen, domain);
+        assert!(xen.domain(domain).is_err());
+    }
+
+    #[test]
+    fn missing_file_and_wrong_numbers_are_named() {
+        let (_directory, mut plan) = plan();
+        let xen = FakeXen::new();
+        plan.max_vcpus = 129;
+        let error = build(&xen, &plan).unwrap_err().to_string();
+        assert_eq!(error, "maxvcpus is 129, outside 1 to 128");
+        plan.kernel = "/nowhere/vmlinuz".into();
+        let error = build(&xen, &plan).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot read kernel /nowhere/vmlinuz: "),
+            "{error}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Building a PVH domain: kernel, memory, tables and the first vCPU.
 //!
-//! [`create`](fn@create) makes an empty domain, [`Files::read`] unpacks its kernel (which takes longest and needs no domain), and [`load`]
+//! [`create`](fn@create) makes an empty domain, [`Files`] reads and unpacks its kernel (which takes longest and needs no domain), and [`load`]
 //! puts everything into its memory. [`build`] does all three. The steps and their order are those of libxl 4.20 for PVH guests
 //! (`libxl_create.c`, `libxl_dom.c`, `libxl_x86.c` and `tools/libs/guest`); the numbers come from there.
 
@@ -22,7 +22,7 @@ use xenctl::{DomId, Hypervisor};
 
 pub use create::{create, discard};
 pub use error::{BuildError, Result};
-pub use files::Files;
+pub use files::{Files, Unpacked};
 pub use load::{Built, Ring, load};
 pub use plan::{CpuidRule, MsrRule, Plan, VCPUS_MAX};
 
@@ -31,7 +31,7 @@ pub use plan::{CpuidRule, MsrRule, Plan, VCPUS_MAX};
 /// # Errors
 /// Every [`BuildError`].
 pub fn build(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<(DomId, Built)> {
-    let files = Files::read(plan)?;
+    let files = Files::read(plan)?.unpack()?;
     let domain = create(hypervisor, plan)?;
     match load(hypervisor, domain, plan, &files) {
         Ok(built) => Ok((domain, built)),

@@ -7,6 +7,7 @@ use xen_abi::domctl::{
     XEN_DOMCTL_CDF_MAX, XEN_DOMCTL_SENDTRIGGER_SLEEP,
 };
 use xen_abi::errno::Errno;
+use xen_abi::memory::XENMEMF_POPULATE_ON_DEMAND;
 use xen_abi::sched::{SHUTDOWN_MAX, SHUTDOWN_SUSPEND};
 use xen_abi::xen::{DOMID_FIRST_RESERVED, VIRQ_DOM_EXC};
 
@@ -175,6 +176,12 @@ impl State {
         let guest = self.domain(domain)?;
         for (done, &gfn) in what.gfns.iter().enumerate() {
             let frames = frames_from(gfn, size);
+            if what.mem_flags & XENMEMF_POPULATE_ON_DEMAND != 0 {
+                match frames.map(|frames| guest.memory.promise(frames)) {
+                    Some(Ok(())) => continue,
+                    _ => return Ok(done),
+                }
+            }
             let has_room = guest.memory.pages() + size <= guest.max_pages && size <= free;
             let Some(frames) = frames.filter(|_| has_room) else {
                 return Ok(done);

@@ -316,7 +316,17 @@ impl Hypervisor for FakeXen {
 
     fn set_pod_target(&self, domain: DomId, pages: u64) -> Result<()> {
         self.request(call::SET_POD_TARGET, |state| {
-            state.guest(domain)?.built.pod_target = Some(pages);
+            let free = state.free_pages();
+            let guest = state.guest(domain)?;
+            guest.built.pod_target = Some(pages);
+            if guest.memory.pages() > 0 {
+                // Only a domain that is being made gets a pool; for others the target is where its balloon goes.
+                return Ok(());
+            }
+            if pages > free || pages > guest.max_pages {
+                return Err(Errno::ENOMEM);
+            }
+            guest.memory.set_pool(pages);
             Ok(())
         })
     }

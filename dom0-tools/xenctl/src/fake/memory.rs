@@ -14,12 +14,30 @@ pub(super) struct GuestMemory {
     /// First frame and the one after the last, disjoint.
     populated: BTreeMap<u64, u64>,
     touched: BTreeMap<u64, MemoryPage>,
+    /// Frames among the populated ones that get a page of the pool only when they are used.
+    promised: u64,
+    /// Pages set aside for them.
+    pool: u64,
 }
 
 impl GuestMemory {
     /// Pages it has.
     pub(super) fn pages(&self) -> u64 {
-        self.populated.iter().map(|(start, end)| end - start).sum()
+        let frames: u64 = self.populated.iter().map(|(start, end)| end - start).sum();
+        frames - self.promised + self.pool
+    }
+
+    /// Populates frames on demand.
+    pub(super) fn promise(&mut self, gfns: Range<u64>) -> Result<(), Errno> {
+        let frames = gfns.end - gfns.start;
+        self.populate(gfns)?;
+        self.promised += frames;
+        Ok(())
+    }
+
+    /// Sets aside pages for what is populated on demand.
+    pub(super) fn set_pool(&mut self, pages: u64) {
+        self.pool = pages;
     }
 
     /// Populates frames; `EEXIST` when one of them is.
