@@ -11,6 +11,7 @@ mod error;
 mod events;
 pub mod fake;
 mod hypervisor;
+pub mod loop_device;
 mod page;
 pub mod real;
 mod sys;

@@ -1,4 +1,4 @@
-//! The devices under `/dev/xen`, and memory that the hypervisor or other domains use too: the only place with unsafe code.
+//! The devices under `/dev/xen`, loop devices, and memory that the hypervisor or other domains use too: the only place with unsafe code.
 //!
 //! What makes it sound: memory shared with others is reached through [`Mapping`] alone, which copies and never lends a reference; the
 //! kernel's structures are passed by [`ioctl`] with the number that belongs to them; the addresses that a hypercall's arguments name are
@@ -11,6 +11,7 @@
 mod evtchn;
 mod gntdev;
 mod ioctl;
+mod loop_device;
 mod mapping;
 mod privcmd;
 mod xenbus;
@@ -22,6 +23,7 @@ use xen_abi::errno::Errno;
 
 pub(crate) use evtchn::Evtchn;
 pub(crate) use gntdev::Gntdev;
+pub use loop_device::{LoopControl, LoopDevice, LoopOptions, LoopStatus};
 pub(crate) use mapping::Mapping;
 pub(crate) use privcmd::{Arg, Privcmd, Resource};
 pub(crate) use xenbus::XenbusBackend;
