@@ -8,7 +8,6 @@ mod access;
 pub mod client;
 pub mod engine;
 mod errno;
-pub mod local;
 pub mod path;
 mod permission;
 pub mod wire;

@@ -17,6 +17,7 @@ mod config;
 mod disk;
 mod error;
 mod host;
+mod linux;
 mod list;
 mod nodes;
 pub mod paths;
@@ -32,6 +33,7 @@ pub use host::{
     DeviceNumber, Driver, FileId, Host, Link, LinkChange, LoopDevice, Mount, OpenLoop,
     RunningScript, ScriptCall, ScriptEnd, Storage,
 };
+pub use linux::LinuxHost;
 pub use list::{DiskState, VifState};
 pub use paths::DeviceId;
 pub use plan::{Hotplug, Plan, Planned};
