@@ -36,7 +36,7 @@ image:
 
 # Static, so that they run on any Linux of this architecture. Without the flags that builds of the hypervisor use.
 hosted := x86_64-unknown-linux-gnu
-tool_crates := xl xenstored xenconsoled xentop
+tool_crates := xl xenstored xenconsoled xenstore-utils xentop
 programs := xl xenstored xenconsoled xenconsole xentop xen-init-dom0 xenstore
 tools:
 	@tests/deps.sh build
