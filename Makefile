@@ -11,7 +11,8 @@
 # make deps      installs the packages the above need
 # make clean     removes everything made here
 #
-# HYPERVISOR=FILE boots another hypervisor file in `make run`; with REFERENCE=1 that file is real Xen.
+# HYPERVISOR=FILE boots another hypervisor file in `make run`; REFERENCE=1 boots real Xen, Debian's or that file.
+# TOOLS=stock has `make run` use Debian's dom0 tools instead of ours; more words: see tests/runner/src/options.rs.
 # CPUS=N, LIMIT=SECONDS and QEMU_ARGS=... change the machine that `make run` boots.
 
 SHELL := /bin/bash
@@ -42,7 +43,9 @@ tools:
 	@tests/deps.sh build
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release $(tool_crates:%=-p %) --target $(hosted)
 	mkdir -p target/tools
-	for name in $(programs); do strip -o target/tools/$$name.new $(cargo_target)/$(hosted)/release/$$name && mv target/tools/$$name.new target/tools/$$name; done
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release -p xenstore --example storm --target $(hosted)
+	for name in $(programs) examples/storm; do \
+	    strip -o target/tools/new $(cargo_target)/$(hosted)/release/$$name && mv target/tools/new target/tools/$$(basename $$name); done
 
 # Bare PVH kernels, one for each file in tests/guests/src/bin; scenarios name them with `kernel: guest NAME`.
 guests: $(if $(wildcard tests/guests/src/bin/*.rs),bare-guests)
@@ -58,8 +61,9 @@ deps:
 debian: deps
 	@tests/debian.sh target/debian
 
-run: debian $(if $(filter target/xen-rs,$(HYPERVISOR)),image)
-	@$(runner) run --image $(HYPERVISOR) $(if $(REFERENCE),--reference) $(if $(CPUS),--cpus $(CPUS)) \
+TOOLS ?= own
+run: debian $(if $(filter target/xen-rs,$(HYPERVISOR)),image) $(if $(filter stock,$(TOOLS)),,tools)
+	@$(runner) run --tools $(TOOLS) $(if $(filter target/xen-rs,$(HYPERVISOR)),,--image $(HYPERVISOR)) $(if $(REFERENCE),--reference) $(if $(CPUS),--cpus $(CPUS)) \
 	    $(if $(LIMIT),--limit $(LIMIT)) $(if $(QEMU_ARGS),--qemu '$(QEMU_ARGS)')
 
 # XEN=FILE names another reference than Debian's hypervisor.

@@ -30,11 +30,11 @@ restart_store() {
     kill -9 "$(cat /run/xenstored.pid)" && sleep 1 && xenstored --pid-file /run/xenstored.pid
 }
 # The storm ends by itself and compares the store with what was acknowledged to it.
-storm() {
+storm_and_kills() {
     local n storm
     each remember
     guest_nodes > /tmp/nodes-before
-    xenstore-storm --clients 4 --seconds $((kills * 15)) > /tmp/storm 2>&1 &
+    storm --clients 4 --seconds $((kills * 15)) > /tmp/storm 2>&1 &
     storm=$!
     for n in $(seq "$kills"); do
         sleep 10
@@ -58,7 +58,7 @@ start_toolstack
 step disks make_disks
 step all-created each create_one
 step all-working each works
-step storm storm
+step storm storm_and_kills
 step guests-worked-on each worked_on
 step all-networks each answers
 step new-guest-attach new_guest

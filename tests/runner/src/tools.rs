@@ -12,6 +12,8 @@ const COMMANDS: [&str; 3] = ["xl", "xentop", "xenconsole"];
 const START_UP: &str = "xen-init-dom0";
 /// One program with many names.
 const STORE_UTILITY: &str = "xenstore";
+/// What scenarios load the store with.
+const STORM: &str = "storm";
 const STORE_UTILITIES: [&str; 8] = [
     "xenstore-chmod",
     "xenstore-exists",
@@ -99,7 +101,7 @@ impl Tools {
                 below(PROGRAMS, &DAEMONS),
                 below(PROGRAMS, &COMMANDS),
                 below(PROGRAMS, &[START_UP]),
-                below("usr/bin", &[STORE_UTILITY]),
+                below("usr/bin", &[STORE_UTILITY, STORM]),
             ]
             .concat(),
             Self::Both => [
