@@ -11,11 +11,19 @@
 pub mod cpuid;
 pub mod cpus;
 pub mod disk;
+pub mod grammar;
 pub mod identity;
 mod json;
+pub mod keys;
 pub mod model;
 pub mod network;
+mod number;
+mod problem;
+mod read;
 
 pub use cpus::{CpuSet, Host, parse_cpu_list};
 pub use json::{JsonError, pretty};
 pub use model::DomainConfig;
+pub use number::{MemorySizeError, parse_memory_size};
+pub use problem::{Place, Problem, Problems};
+pub use read::{Context, Defaults, Parsed, parse, parse_disk_words, parse_nic_words, read};

@@ -57,15 +57,15 @@ impl BitPolicy {
 
 /// Policies of a register's bits; the index is the bit's number. In text the highest bit stands first.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Register<const BITS: usize>(pub [BitPolicy; BITS]);
+pub struct RegisterPolicy<const BITS: usize>(pub [BitPolicy; BITS]);
 
-impl<const BITS: usize> Default for Register<BITS> {
+impl<const BITS: usize> Default for RegisterPolicy<BITS> {
     fn default() -> Self {
-        Register([BitPolicy::Default; BITS])
+        RegisterPolicy([BitPolicy::Default; BITS])
     }
 }
 
-impl<const BITS: usize> Register<BITS> {
+impl<const BITS: usize> RegisterPolicy<BITS> {
     /// Reads the text form: exactly one letter for each bit.
     pub fn from_text(text: &str) -> Option<Self> {
         let mut bits = [BitPolicy::Default; BITS];
@@ -75,7 +75,7 @@ impl<const BITS: usize> Register<BITS> {
         for (bit, letter) in bits.iter_mut().zip(text.bytes().rev()) {
             *bit = BitPolicy::from_letter(letter)?;
         }
-        Some(Register(bits))
+        Some(RegisterPolicy(bits))
     }
 
     /// The value a guest sees, given the default policy's and the host's.
@@ -93,7 +93,7 @@ impl<const BITS: usize> Register<BITS> {
     }
 }
 
-impl<const BITS: usize> std::fmt::Display for Register<BITS> {
+impl<const BITS: usize> std::fmt::Display for RegisterPolicy<BITS> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0
             .iter()
@@ -102,7 +102,7 @@ impl<const BITS: usize> std::fmt::Display for Register<BITS> {
     }
 }
 
-impl<const BITS: usize> Json for Register<BITS> {
+impl<const BITS: usize> Json for RegisterPolicy<BITS> {
     fn to_json(&self) -> Value {
         Value::from(self.to_string())
     }
@@ -117,13 +117,13 @@ impl<const BITS: usize> Json for Register<BITS> {
     }
 }
 
-impl Json for Option<Register<32>> {
+impl Json for Option<RegisterPolicy<32>> {
     fn to_json(&self) -> Value {
         self.as_ref().map_or(Value::Null, Json::to_json)
     }
 
     fn from_json(value: &Value) -> Result<Self, JsonError> {
-        Register::from_json(value).map(Some)
+        RegisterPolicy::from_json(value).map(Some)
     }
 
     fn is_initial(&self) -> bool {
@@ -139,13 +139,13 @@ record! {
         /// Input in ECX, for leaves that look at it.
         subleaf: Option<u32>,
         /// Output in EAX.
-        eax: Option<Register<32>>,
+        eax: Option<RegisterPolicy<32>>,
         /// Output in EBX.
-        ebx: Option<Register<32>>,
+        ebx: Option<RegisterPolicy<32>>,
         /// Output in ECX.
-        ecx: Option<Register<32>>,
+        ecx: Option<RegisterPolicy<32>>,
         /// Output in EDX.
-        edx: Option<Register<32>>,
+        edx: Option<RegisterPolicy<32>>,
     }
 }
 
@@ -173,7 +173,7 @@ record! {
         /// Its number.
         index: Leaf,
         /// Its bits.
-        policy: Register<64>,
+        policy: RegisterPolicy<64>,
     }
 }
 
@@ -260,28 +260,31 @@ mod tests {
     #[test]
     fn text_has_the_highest_bit_first() {
         let text = "1xxxxxxxxxxxxxxxxxxxxxxxxxxxxk0s";
-        let register = Register::<32>::from_text(text).unwrap();
+        let register = RegisterPolicy::<32>::from_text(text).unwrap();
         assert_eq!(register.to_string(), text);
         assert_eq!(
             (register.0[31], register.0[1], register.0[0]),
             (BitPolicy::One, BitPolicy::Zero, BitPolicy::HostStable)
         );
-        assert_eq!(Register::<32>::from_text(&text[1..]), None);
-        assert_eq!(Register::<32>::from_text(&text.replace('k', "y")), None);
+        assert_eq!(RegisterPolicy::<32>::from_text(&text[1..]), None);
+        assert_eq!(
+            RegisterPolicy::<32>::from_text(&text.replace('k', "y")),
+            None
+        );
     }
 
     #[test]
     fn bits_resolve_to_fixed_default_or_host() {
-        let register = Register::<32>::from_text("xxxxxxxxxxxxxxxxxxxxxxxxxxxxk10x").unwrap();
+        let register = RegisterPolicy::<32>::from_text("xxxxxxxxxxxxxxxxxxxxxxxxxxxxk10x").unwrap();
         assert_eq!(register.resolve(0b0011, 0b1110), 0b1101);
     }
 
     #[test]
     fn entries_are_found_again() {
         let mut policy = CpuidPolicy::default();
-        policy.leaf(7, Some(0)).ebx = Some(Register::default());
+        policy.leaf(7, Some(0)).ebx = Some(RegisterPolicy::default());
         policy.leaf(7, None);
-        policy.leaf(7, Some(0)).ecx = Some(Register::default());
+        policy.leaf(7, Some(0)).ecx = Some(RegisterPolicy::default());
         policy.msr(0x10a).policy.0[3] = BitPolicy::One;
         policy.msr(0x10a).policy.0[4] = BitPolicy::Zero;
         assert_eq!((policy.cpuid.len(), policy.msr.len()), (2, 1));

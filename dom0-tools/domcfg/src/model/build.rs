@@ -146,9 +146,32 @@ names! {
     }
 }
 
+names! {
+    /// A scheduler of Xen.
+    Scheduler, "a scheduler" {
+        /// Not said.
+        #[default]
+        Unknown = "unknown",
+        /// Earliest deadline first, no longer in Xen.
+        Sedf = "sedf",
+        /// Credit.
+        Credit = "credit",
+        /// Credit2, Xen's default.
+        Credit2 = "credit2",
+        /// ARINC 653.
+        Arinc653 = "arinc653",
+        /// Real-time deferrable server.
+        Rtds = "rtds",
+        /// One vCPU for each CPU.
+        Null = "null",
+    }
+}
+
 record! {
-    /// libxl's `domain_sched_params`; the scheduler itself is the pool's.
+    /// libxl's `domain_sched_params`.
     SchedParams {
+        /// The scheduler of the domain's pool, when a toolstack has looked it up.
+        sched: Scheduler,
         /// `cpu_weight=`: share of the CPUs, 1 to 65535; 256 by default.
         weight: Option<i32>,
         /// `cap=`: limit in hundredths of a CPU; 0: none.

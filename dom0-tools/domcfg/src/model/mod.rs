@@ -12,7 +12,8 @@ mod sound;
 
 pub use build::{
     Altp2mMode, ArchArm, ArchX86, BuildInfo, DeviceModelVersion, GicVersion, IoMemRange,
-    IoPortRange, SchedParams, SveType, TeeType, TimerMode, TscMode, VnodeInfo, VuartType,
+    IoPortRange, SchedParams, Scheduler, SveType, TeeType, TimerMode, TscMode, VnodeInfo,
+    VuartType,
 };
 pub use create::{CreateInfo, DomainType, Passthrough};
 pub use device::{

@@ -2,6 +2,8 @@
 
 mod mac;
 mod rate;
+mod specification;
 
 pub use mac::{MacAddress, MacError};
 pub use rate::{Rate, RateError};
+pub use specification::{NicError, apply_word};

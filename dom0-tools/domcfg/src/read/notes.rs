@@ -1,0 +1,73 @@
+//! What the author of a configuration should know although nothing is wrong: keys that are unknown, not supported yet, without effect,
+//! or written in an old way.
+
+use crate::grammar::Setting;
+use crate::keys::{self, Key, Scope, Support};
+use crate::model::DomainType;
+
+use super::reader::Reader;
+
+pub fn write(source: &str, reader: &mut Reader<'_>, domain_type: DomainType) {
+    let mut unknown = Vec::new();
+    let mut later = Vec::new();
+    let mut idle = Vec::new();
+    let mut old = Vec::new();
+    for setting in reader.settings() {
+        match keys::find(&setting.name) {
+            None => unknown.push(mention(setting)),
+            Some(key) if !concerns(key, domain_type) => idle.push(mention(setting)),
+            Some(key) => match key.support {
+                Support::Full => {}
+                Support::Later(fine) if is_one_of(setting, fine) => {}
+                Support::Later(_) => later.push(mention(setting)),
+                Support::None => idle.push(mention(setting)),
+                Support::Deprecated(replacement) => {
+                    old.push(format!(
+                        "{}: \"{}\" is deprecated, write \"{replacement}\"",
+                        setting.place, setting.name
+                    ));
+                }
+            },
+        }
+    }
+    old.into_iter().for_each(|sentence| reader.warn(sentence));
+    warn(reader, source, "keys without effect", &idle);
+    warn(
+        reader,
+        source,
+        "keys that are not supported yet, ignored",
+        &later,
+    );
+    warn(reader, source, "unknown keys, ignored", &unknown);
+}
+
+fn warn(reader: &mut Reader<'_>, source: &str, what: &str, keys: &[String]) {
+    if !keys.is_empty() {
+        reader.warn(format!("{source}: {what}: {}", keys.join(", ")));
+    }
+}
+
+fn mention(setting: &Setting) -> String {
+    let place = &setting.place;
+    match &*place.source {
+        "command line" => setting.name.clone(),
+        _ => format!("{} (line {})", setting.name, place.line),
+    }
+}
+
+fn concerns(key: &Key, domain_type: DomainType) -> bool {
+    match key.scope {
+        Scope::Any => true,
+        Scope::Hvm => domain_type == DomainType::Hvm,
+        Scope::Pvh => domain_type == DomainType::Pvh,
+        Scope::Pv => domain_type == DomainType::Pv,
+        Scope::Arm => cfg!(target_arch = "aarch64"),
+    }
+}
+
+fn is_one_of(setting: &Setting, values: &[&str]) -> bool {
+    setting
+        .value
+        .text()
+        .is_some_and(|text| values.contains(&text))
+}
