@@ -8,6 +8,7 @@ mod access;
 pub mod client;
 pub mod engine;
 mod errno;
+pub mod local;
 pub mod path;
 mod permission;
 pub mod wire;
