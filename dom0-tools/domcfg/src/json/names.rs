@@ -40,6 +40,10 @@ macro_rules! names {
             }
 
             fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
+                // libxl writes null for a value that has no name.
+                if value.is_null() {
+                    return Ok(Self::default());
+                }
                 value.as_str().and_then(Self::from_name).ok_or_else(|| $crate::json::JsonError::new($what, value))
             }
 
