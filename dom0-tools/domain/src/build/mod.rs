@@ -26,6 +26,12 @@ pub use files::{Files, Unpacked};
 pub use load::{Built, Ring, load};
 pub use plan::{CpuidRule, MsrRule, Plan, VCPUS_MAX};
 
+/// Ranges of guest-physical addresses that are RAM in a domain of this size; the second may be empty.
+#[must_use]
+pub fn ram_of(max_memory_kib: u64) -> [std::ops::Range<u64>; 2] {
+    layout::Layout::of(max_memory_kib).ram()
+}
+
 /// Creates and loads a domain, which is paused then. On an error nothing is left of it.
 ///
 /// # Errors

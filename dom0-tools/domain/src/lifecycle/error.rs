@@ -62,6 +62,9 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// An emulated guest without drivers for Xen.
+    #[error("domain {0} has no drivers for Xen that would see the request")]
+    NoDrivers(DomId),
     /// A file of the tools.
     #[error("cannot {action} {}: {source}", path.display())]
     File {

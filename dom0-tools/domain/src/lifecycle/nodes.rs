@@ -99,23 +99,35 @@ pub fn write(store: &dyn Access, tx: Tx, domain: DomId, about: &Description) -> 
     let to = Writer { store, tx, domain };
     let (home, vm, record) = (home(domain), vm(about.uuid), record(domain));
     to.replace(&home, &to.readable())?;
-    to.replace(&vm, &to.readable())?;
+    make_vm(store, tx, domain, about.uuid, &about.name)?;
     to.replace(&record, &[Permission::none(0)])?;
     to.put(&format!("{home}/vm"), &vm)?;
     to.put(&format!("{home}/name"), &about.name)?;
     to.put(&format!("{home}/domid"), &domain.to_string())?;
     write_machine(&to, &home, about)?;
     write_guests_own(&to, &home, about)?;
-    for (directory, values) in [(home.clone(), &about.extra), (format!("{home}/platform"), &about.platform)] {
+    for (directory, values) in [
+        (home.clone(), &about.extra),
+        (format!("{home}/platform"), &about.platform),
+    ] {
         for (name, value) in values {
             to.put(&format!("{directory}/{name}"), value)?;
         }
     }
-    to.put(&format!("{vm}/name"), &about.name)?;
-    to.put(&format!("{vm}/uuid"), &about.uuid.to_string())?;
     store.mkdir(tx, &format!("{record}/device"))?;
     to.put(&format!("{record}/type"), "pvh")?;
     to.put(&format!("{record}/dm-version"), "qemu_xen")
+}
+
+/// Makes the node that belongs to a UUID.
+///
+/// # Errors
+/// The store's.
+pub fn make_vm(store: &dyn Access, tx: Tx, domain: DomId, uuid: Uuid, name: &str) -> Result<()> {
+    let (to, vm) = (Writer { store, tx, domain }, vm(uuid));
+    to.replace(&vm, &to.readable())?;
+    to.put(&format!("{vm}/name"), name)?;
+    to.put(&format!("{vm}/uuid"), &uuid.to_string())
 }
 
 /// Processors and memory.
@@ -182,7 +194,10 @@ pub fn write_rings(
     let to = Writer { store, tx, domain };
     let home = home(domain);
     to.put(&format!("{home}/store/port"), &built.store.port.to_string())?;
-    to.put(&format!("{home}/store/ring-ref"), &built.store.gfn.to_string())?;
+    to.put(
+        &format!("{home}/store/ring-ref"),
+        &built.store.gfn.to_string(),
+    )?;
     to.put(&format!("{}/start_time", vm(uuid)), start_time)?;
     write_console(&to, built, console_domain)
 }

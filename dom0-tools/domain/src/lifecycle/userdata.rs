@@ -99,7 +99,9 @@ impl Userdata {
         for entry in entries {
             let name = entry.on("list", &self.directory)?.file_name();
             let name = name.to_string_lossy();
-            let rest = name.strip_prefix("userdata-").and_then(|rest| rest.get(1..));
+            let rest = name
+                .strip_prefix("userdata-")
+                .and_then(|rest| rest.get(1..));
             let kind = rest.and_then(|rest| rest.strip_prefix(&middle));
             if kind.is_some_and(|kind| kind != LOCK) {
                 remove(&self.directory.join(&*name))?;
