@@ -115,7 +115,7 @@ pub const KEYS: &[Key] = &[
     key("name", Text("a name"), Any, Full),
     key("uuid", Text("a UUID"), Any, Full),
     key("pool", Text("the name of a CPU pool"), Any, Full),
-    key("hap", Flag, Any, Later(YES)),
+    key("hap", Flag, Any, Full),
     key("oos", Flag, Any, Later(YES)),
     key("seclabel", Text("a security label"), Any, Later(ALWAYS)),
     key(
@@ -154,13 +154,13 @@ pub const KEYS: &[Key] = &[
         Any,
         Full,
     ),
-    key("nestedhvm", Flag, Any, Later(NO)),
-    key("vpmu", Flag, Any, Later(NO)),
+    key("nestedhvm", Flag, Any, Full),
+    key("vpmu", Flag, Any, Full),
     key(
         "vmtrace_buf_kb",
         Number("a number of KiB", 0, i32::MAX as i64),
         Any,
-        Later(NO),
+        Full,
     ),
     key(
         "altp2m",
@@ -168,7 +168,7 @@ pub const KEYS: &[Key] = &[
         Any,
         Later(&["0", "disabled"]),
     ),
-    key("msr_relaxed", Flag, Any, Later(NO)),
+    key("msr_relaxed", Flag, Any, Full),
     // Memory.
     key("memory", MIB, Any, Full),
     key("maxmem", MIB, Any, Full),
@@ -223,7 +223,7 @@ pub const KEYS: &[Key] = &[
     ),
     key("localtime", Flag, Any, Full),
     key("rtc_timeoffset", SECONDS, Any, Full),
-    key("timer_mode", Choice(TIMER_MODES), Any, Later(ALWAYS)),
+    key("timer_mode", Choice(TIMER_MODES), Any, Full),
     // Limits and behaviour.
     key(
         "max_event_channels",

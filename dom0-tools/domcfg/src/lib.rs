@@ -19,7 +19,7 @@ pub mod model;
 pub mod network;
 mod number;
 mod problem;
-mod read;
+pub mod read;
 
 pub use cpus::{CpuSet, Host, parse_cpu_list};
 pub use json::{JsonError, pretty};

@@ -11,7 +11,7 @@ mod scalar;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::model::DomainConfig;
+use crate::model::{Disk, DomainConfig, Nic};
 
 pub use print::pretty;
 
@@ -108,5 +108,19 @@ impl DomainConfig {
             found: error.to_string(),
         })?;
         Self::from_json(&value)
+    }
+}
+
+impl Disk {
+    /// The disk as libxl's `device_disk` JSON object.
+    pub fn to_libxl_json(&self) -> Value {
+        self.to_json()
+    }
+}
+
+impl Nic {
+    /// The interface as libxl's `device_nic` JSON object.
+    pub fn to_libxl_json(&self) -> Value {
+        self.to_json()
     }
 }
