@@ -14,7 +14,7 @@ use super::state::State;
 use crate::{CpuPolicy, DomId};
 
 /// Words of a feature set in Xen 4.20.
-const FEATURE_WORDS: usize = 23;
+const FEATURE_WORDS: usize = 19;
 /// Kinds of feature sets, and of policies.
 const KINDS: u32 = 6;
 
