@@ -113,23 +113,24 @@ pub(super) fn open(
     })
 }
 
+pub(super) fn is_of(state: &State, node: &str, file: &Path) -> bool {
+    find(state, node, file).is_some()
+}
+
 pub(super) fn release(state: &mut State, node: &str, file: &Path) -> bool {
-    let Some(Storage::File { id, .. }) = state.files.get(file) else {
+    let Some(place) = find(state, node, file) else {
         return false;
     };
-    let (id, minor) = (
-        *id,
-        node.strip_prefix("/dev/loop")
-            .and_then(|minor| minor.parse().ok()),
-    );
-    let mut ours = state
-        .loops
-        .iter_mut()
-        .filter(|found| Some(found.minor) == minor && found.file == id);
-    let Some(found) = ours.next() else {
-        return false;
-    };
-    found.is_autoclear = true;
+    state.loops[place].is_autoclear = true;
     state.end_unused();
     true
+}
+
+fn find(state: &State, node: &str, file: &Path) -> Option<usize> {
+    let Storage::File { id, .. } = state.files.get(file)? else {
+        return None;
+    };
+    let minor: u32 = node.strip_prefix("/dev/loop")?.parse().ok()?;
+    let is_it = |found: &FakeLoop| found.minor == minor && found.file == *id;
+    state.loops.iter().position(is_it)
 }

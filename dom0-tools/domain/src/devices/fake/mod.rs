@@ -247,6 +247,10 @@ impl Host for FakeHost {
         loops::open(&self.state, file, is_read_only)
     }
 
+    fn is_loop_of(&self, node: &str, file: &Path) -> io::Result<bool> {
+        Ok(loops::is_of(&self.lock(), node, file))
+    }
+
     fn release_loop(&self, node: &str, file: &Path) -> io::Result<bool> {
         Ok(loops::release(&mut self.lock(), node, file))
     }
