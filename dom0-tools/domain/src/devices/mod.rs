@@ -16,7 +16,6 @@ mod bridge;
 mod config;
 mod disk;
 mod error;
-pub mod fake;
 mod host;
 mod linux;
 mod list;
@@ -71,6 +70,3 @@ impl Devices<'_> {
         plan::plan(self.host, devices)
     }
 }
-
-#[cfg(test)]
-mod tests;

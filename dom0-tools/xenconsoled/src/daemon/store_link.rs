@@ -8,7 +8,6 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use rustix::event::{EventfdFlags, eventfd};
 use xenstore::{Access, WatchEvent};
 
@@ -45,7 +44,7 @@ impl StoreLink {
     pub fn new(connect: Connect) -> anyhow::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let wake = Arc::new(eventfd(0, flags)?);
-        let store = connect().context("Failed to contact xenstore. Is it running?")?;
+        let store = connect()?;
         let news = listen(&store, &wake)?;
         Ok(Self {
             connect,
