@@ -119,3 +119,6 @@ impl<'a> Toolstack<'a> {
             .step("unpause the domain")
     }
 }
+
+#[cfg(test)]
+mod tests;
