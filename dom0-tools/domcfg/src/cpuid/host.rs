@@ -69,8 +69,10 @@ fn apply_feature(policy: &mut CpuidPolicy, word: &str) -> Result<(), String> {
     })?;
     let value = Value::parse(text);
     match name {
-        "family" => return apply_family(policy, name, value),
-        "model" => return apply_model(policy, name, value),
+        "family" => {
+            return apply_family(policy, value).ok_or_else(|| wrong_number(name, 270, text));
+        }
+        "model" => return apply_model(policy, value).ok_or_else(|| wrong_number(name, 255, text)),
         _ => {}
     }
     let (_, target, bit, length) =
@@ -104,6 +106,13 @@ fn wrong_value(name: &str, length: u8, text: &str) -> String {
     };
     format!(
         "expected {numbers}, x, k or s after \"{name}=\", found {}",
+        quoted(text)
+    )
+}
+
+fn wrong_number(name: &str, most: u16, text: &str) -> String {
+    format!(
+        "expected a number from 0 to {most}, x, k or s after \"{name}=\", found {}",
         quoted(text)
     )
 }
@@ -163,40 +172,32 @@ fn set(bits: &mut [BitPolicy], first: u8, length: u8, value: Value) {
 }
 
 /// The family is the sum of a base of 4 bits and, if that is 15, an extension of 8.
-fn apply_family(policy: &mut CpuidPolicy, name: &str, value: Option<Value>) -> Result<(), String> {
+fn apply_family(policy: &mut CpuidPolicy, value: Option<Value>) -> Option<()> {
     let (base, extension) = match value {
         Some(Value::Number(family @ 0..=15)) => (Value::Number(family), Value::Number(0)),
         Some(Value::Number(family @ 16..=270)) => (Value::Number(15), Value::Number(family - 15)),
         Some(same @ Value::Policy(_)) => (same, same),
-        _ => {
-            return Err(format!(
-                "expected a number from 0 to 270, x, k or s after \"{name}=\""
-            ));
-        }
+        _ => return None,
     };
     let bits = &mut policy.leaf(1, None).register(Register::Eax).0;
     set(bits, 8, 4, base);
     set(bits, 20, 8, extension);
-    Ok(())
+    Some(())
 }
 
 /// The model's low and high 4 bits stand apart.
-fn apply_model(policy: &mut CpuidPolicy, name: &str, value: Option<Value>) -> Result<(), String> {
+fn apply_model(policy: &mut CpuidPolicy, value: Option<Value>) -> Option<()> {
     let (low, high) = match value {
         Some(Value::Number(model @ 0..=255)) => {
             (Value::Number(model & 15), Value::Number(model >> 4))
         }
         Some(same @ Value::Policy(_)) => (same, same),
-        _ => {
-            return Err(format!(
-                "expected a number from 0 to 255, x, k or s after \"{name}=\""
-            ));
-        }
+        _ => return None,
     };
     let bits = &mut policy.leaf(1, None).register(Register::Eax).0;
     set(bits, 4, 4, low);
     set(bits, 16, 4, high);
-    Ok(())
+    Some(())
 }
 
 #[cfg(test)]

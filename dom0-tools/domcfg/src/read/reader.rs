@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
         if setting.is_addition {
             self.problem(
                 setting.place.clone(),
-                format!("cannot use \"+=\" with the number {}", quoted(name)),
+                format!("cannot use \"+=\" with {}, which is a number", quoted(name)),
             );
             return None;
         }

@@ -102,13 +102,14 @@ impl<'r, 's, 'a> Specification<'r, 's, 'a> {
 
     /// A number without sign.
     pub fn number<T: TryFrom<i64>>(&mut self, key: &str, value: Word<'_>) -> Option<T> {
-        let number = crate::number::parse(value.text)
-            .filter(|number| *number >= 0)
-            .and_then(|number| T::try_from(number).ok());
-        if number.is_none() {
-            self.unexpected(key, value, "a number");
+        let number = crate::number::parse(value.text).filter(|number| *number >= 0);
+        let converted = number.and_then(|number| T::try_from(number).ok());
+        match (number, &converted) {
+            (None, _) => self.unexpected(key, value, "a number"),
+            (Some(_), None) => self.unexpected(key, value, "a smaller number"),
+            (Some(_), Some(_)) => {}
         }
-        number
+        converted
     }
 
     /// A yes or no.
