@@ -1,15 +1,16 @@
 //! Lists of CPUs: `0-3,^2,node:1,all`. One syntax serves `cpus=`, `cpus_soft=`, `xl vcpu-pin` and `xl cpupool-create`.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::json::{Json, JsonError};
 
-/// A set of CPU, vCPU or node numbers.
+/// A set of CPU, vCPU or node numbers below [`MAX_CPUS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuSet(BTreeSet<u32>);
+pub struct CpuSet {
+    /// 64 numbers a word, the lowest in bit 0 of the first; the last word is not zero.
+    words: Vec<u64>,
+}
 
 /// No machine has more CPUs than this; it bounds what a list such as `0-4294967295` can cost.
 pub const MAX_CPUS: u32 = 4096;
@@ -22,53 +23,90 @@ impl CpuSet {
 
     /// The first `count` CPUs, at most [`MAX_CPUS`].
     pub fn first(count: u32) -> Self {
-        (0..count.min(MAX_CPUS)).collect()
+        let mut set = Self::new();
+        set.insert_range(0, count);
+        set
     }
 
     /// Adds a CPU; numbers of [`MAX_CPUS`] and above are left out.
     pub fn insert(&mut self, cpu: u32) {
-        if cpu < MAX_CPUS {
-            self.0.insert(cpu);
+        self.insert_range(cpu, cpu.saturating_add(1));
+    }
+
+    /// Adds the CPUs from `start` up to, but not including, `end`.
+    pub fn insert_range(&mut self, start: u32, end: u32) {
+        let end = end.min(MAX_CPUS);
+        if start < end {
+            let words = end.div_ceil(64) as usize;
+            self.words.resize(self.words.len().max(words), 0);
+            self.masks(start, end)
+                .for_each(|(word, mask)| *word |= mask);
         }
     }
 
     /// Takes a CPU out.
     pub fn remove(&mut self, cpu: u32) {
-        self.0.remove(&cpu);
+        self.remove_range(cpu, cpu.saturating_add(1));
+    }
+
+    /// Takes the CPUs from `start` up to, but not including, `end` out.
+    pub fn remove_range(&mut self, start: u32, end: u32) {
+        self.masks(start, end.min(MAX_CPUS))
+            .for_each(|(word, mask)| *word &= !mask);
+        let used = self
+            .words
+            .iter()
+            .rposition(|word| *word != 0)
+            .map_or(0, |last| last + 1);
+        self.words.truncate(used);
+    }
+
+    /// The words that have a part in a range, each with the bits that are in it.
+    fn masks(&mut self, start: u32, end: u32) -> impl Iterator<Item = (&mut u64, u64)> {
+        let bits_below = |limit: u32, base: u32| match limit.saturating_sub(base) {
+            count @ 0..=63 => (1u64 << count) - 1,
+            _ => u64::MAX,
+        };
+        (0..)
+            .step_by(64)
+            .zip(&mut self.words)
+            .map(move |(base, word)| (word, bits_below(end, base) & !bits_below(start, base)))
     }
 
     /// Whether the CPU is in the set.
     pub fn contains(&self, cpu: u32) -> bool {
-        self.0.contains(&cpu)
+        self.words
+            .get((cpu / 64) as usize)
+            .is_some_and(|word| word >> (cpu % 64) & 1 != 0)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.words.is_empty()
     }
 
     /// In ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.0.iter().copied()
+        (0..).step_by(64).zip(&self.words).flat_map(|(base, word)| {
+            let word = *word;
+            (0..64)
+                .filter(move |bit| word >> bit & 1 != 0)
+                .map(move |bit| base + bit)
+        })
     }
 
     /// A bitmap of `length` bytes, CPU 0 in bit 0 of the first byte; CPUs beyond it are left out.
     pub fn to_bitmap(&self, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        for cpu in &self.0 {
-            if let Some(byte) = usize::try_from(cpu / 8)
-                .ok()
-                .and_then(|index| bytes.get_mut(index))
-            {
-                *byte |= 1 << (cpu % 8);
-            }
-        }
-        bytes
+        let bytes = self.words.iter().flat_map(|word| word.to_le_bytes());
+        bytes.chain(std::iter::repeat(0)).take(length).collect()
     }
 
     /// The set of the bits that are 1 in a bitmap.
@@ -84,7 +122,9 @@ impl CpuSet {
 
 impl FromIterator<u32> for CpuSet {
     fn from_iter<I: IntoIterator<Item = u32>>(cpus: I) -> Self {
-        CpuSet(cpus.into_iter().filter(|cpu| *cpu < MAX_CPUS).collect())
+        let mut set = CpuSet::new();
+        cpus.into_iter().for_each(|cpu| set.insert(cpu));
+        set
     }
 }
 
@@ -200,8 +240,12 @@ fn apply_item(item: &str, host: &Host, set: &mut CpuSet) -> Result<(), CpuListEr
     if nodes.is_some() && last != u32::MAX {
         return apply_nodes(first, last, host, excludes, set);
     }
-    let end = host.bitmap_size();
-    (first..end.min(last.saturating_add(1))).for_each(|cpu| apply(set, cpu, excludes));
+    apply(
+        set,
+        first,
+        host.bitmap_size().min(last.saturating_add(1)),
+        excludes,
+    );
     Ok(())
 }
 
@@ -222,16 +266,17 @@ fn apply_nodes(
                 nodes: host.nodes.len(),
             });
         };
-        cpus.iter().for_each(|cpu| apply(set, cpu, excludes));
+        cpus.iter()
+            .for_each(|cpu| apply(set, cpu, cpu.saturating_add(1), excludes));
     }
     Ok(())
 }
 
-fn apply(set: &mut CpuSet, cpu: u32, excludes: bool) {
+fn apply(set: &mut CpuSet, start: u32, end: u32, excludes: bool) {
     if excludes {
-        set.remove(cpu);
+        set.remove_range(start, end);
     } else {
-        set.insert(cpu);
+        set.insert_range(start, end);
     }
 }
 
@@ -331,5 +376,22 @@ mod tests {
         assert_eq!(bitmap, [1, 2, 0, 0x80]);
         assert_eq!(CpuSet::from_bitmap(&bitmap), set);
         assert_eq!(set.to_bitmap(1), [1]);
+    }
+
+    #[test]
+    fn ranges_cross_words() {
+        let mut set = CpuSet::new();
+        set.insert_range(60, 200);
+        assert_eq!(
+            (set.len(), set.iter().next(), set.iter().last()),
+            (140, Some(60), Some(199))
+        );
+        assert!(set.contains(64) && !set.contains(200) && !set.contains(59));
+        set.remove_range(61, 5000);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [60]);
+        set.insert_range(MAX_CPUS, u32::MAX);
+        set.remove(60);
+        assert_eq!(set, CpuSet::new());
+        assert_eq!(CpuSet::first(u32::MAX).len(), MAX_CPUS as usize);
     }
 }

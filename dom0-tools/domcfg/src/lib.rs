@@ -11,6 +11,7 @@
 pub mod cpuid;
 pub mod cpus;
 pub mod disk;
+mod exercise;
 pub mod grammar;
 pub mod identity;
 mod json;
@@ -22,6 +23,7 @@ mod problem;
 pub mod read;
 
 pub use cpus::{CpuSet, Host, parse_cpu_list};
+pub use exercise::exercise;
 pub use json::{JsonError, pretty};
 pub use model::DomainConfig;
 pub use number::{MemorySizeError, parse_memory_size};

@@ -168,6 +168,7 @@ fn set_enlightenment(reader: &mut Reader<'_>, hvm: &mut HvmInfo, item: Item<'_>,
 }
 
 fn read_smbios(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
+    let mut oem_strings = 0;
     for item in reader.items("smbios").unwrap_or_default() {
         let pair = item
             .text
@@ -184,22 +185,17 @@ fn read_smbios(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
             reader.problem(item.value.place.clone(), message);
             continue;
         };
-        hvm.smbios.push(Smbios {
-            key,
-            value: Some(value.to_owned()),
-        });
-        if hvm
-            .smbios
-            .iter()
-            .filter(|string| string.key == SmbiosType::Oem)
-            .count()
-            > MAX_OEM_STRINGS
-        {
+        oem_strings += usize::from(key == SmbiosType::Oem);
+        if oem_strings > MAX_OEM_STRINGS {
             return reader.problem(
                 item.value.place.clone(),
                 format!("expected at most {MAX_OEM_STRINGS} OEM strings"),
             );
         }
+        hvm.smbios.push(Smbios {
+            key,
+            value: Some(value.to_owned()),
+        });
     }
 }
 

@@ -27,26 +27,29 @@ pub fn read(reader: &mut Reader<'_>, config: &mut DomainConfig) {
     info.max_memkb = most;
     info.shadow_memkb = reader.mib_as_kib("shadow_memory");
     info.video_memkb = reader.mib_as_kib("videoram");
-    let colours = reader.items("llc_colors").unwrap_or_default();
-    info.llc_colors = colours
-        .into_iter()
-        .flat_map(|item| read_colours(reader, item))
-        .collect();
+    for item in reader.items("llc_colors").unwrap_or_default() {
+        read_colours(reader, item, &mut info.llc_colors);
+    }
 }
 
-/// More cache colours than any machine has; it bounds what a range can cost.
-const MAX_COLOURS: u32 = 1 << 16;
+/// More cache colours than any machine has; it bounds what ranges can cost.
+const MAX_COLOURS: usize = 1 << 16;
 
-fn read_colours(reader: &mut Reader<'_>, item: Item<'_>) -> Vec<u32> {
+fn read_colours(reader: &mut Reader<'_>, item: Item<'_>, colours: &mut Vec<u32>) {
     match crate::cpus::parse_range(item.text) {
-        Ok((first, last)) if last < MAX_COLOURS => (first..=last).collect(),
-        _ => {
+        Ok((first, last)) if (last - first) as usize + colours.len() < MAX_COLOURS => {
+            colours.extend(first..=last)
+        }
+        Ok(_) => reader.problem(
+            item.value.place.clone(),
+            format!("expected at most {MAX_COLOURS} cache colours"),
+        ),
+        Err(_) => {
             let message = format!(
-                "expected a cache colour below {MAX_COLOURS} or a range such as 0-3, found {}",
+                "expected a cache colour or a range such as 0-3, found {}",
                 quoted(item.text)
             );
             reader.problem(item.value.place.clone(), message);
-            Vec::new()
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn read(source: &str, reader: &mut Reader<'_>, config: &mut DomainConfig) {
     if !unknown.is_empty() {
         reader.warn(format!(
             "{source}: unknown words of network interfaces, ignored: {}",
-            unknown.join(", ")
+            super::notes::listed(&unknown)
         ));
     }
 }

@@ -43,7 +43,18 @@ pub fn write(source: &str, reader: &mut Reader<'_>, domain_type: DomainType) {
 
 fn warn(reader: &mut Reader<'_>, source: &str, what: &str, keys: &[String]) {
     if !keys.is_empty() {
-        reader.warn(format!("{source}: {what}: {}", keys.join(", ")));
+        reader.warn(format!("{source}: {what}: {}", listed(keys)));
+    }
+}
+
+/// The first items of a list in a sentence, and how many more there are.
+pub fn listed(items: &[String]) -> String {
+    const MOST: usize = 30;
+    match items.get(MOST..) {
+        Some(rest) if !rest.is_empty() => {
+            format!("{} and {} more", items[..MOST].join(", "), rest.len())
+        }
+        _ => items.join(", "),
     }
 }
 

@@ -100,6 +100,8 @@ fn parse_frames(text: &str) -> Option<IoMemRange> {
         None => (text, None),
     };
     let (start, number) = range.split_once(',')?;
+    // The highest number means "not said" to libxl.
+    let gfn = gfn.filter(|gfn| *gfn != u64::MAX);
     Some(IoMemRange {
         start: hexadecimal(start)?,
         number: hexadecimal(number)?,

@@ -122,7 +122,7 @@ fn read_vcpus(specification: &mut Specification<'_, '_, '_>, value: Word<'_>) ->
     for part in split(value.text, ',') {
         match parse_range(part.text) {
             Ok((first, last)) if last < crate::cpus::MAX_CPUS => {
-                (first..=last).for_each(|vcpu| vcpus.insert(vcpu))
+                vcpus.insert_range(first, last + 1)
             }
             _ => {
                 let part = Word {
