@@ -45,6 +45,39 @@ viridian = 1
 usbdevice = "tablet"
 "#;
 
+/// A guest with a virtual TPM, and old ways to write its disk and its address.
+const TPM: &str = r#"
+name="guest1"
+type="pvh"
+kernel="/usr/lib/xen/boot/pv-grub-x86_64.gz"
+memory=1024
+disk=["file:/images/guest1.img,xvda,w", 'phy:hda7,hda7,w']
+vif=['mac=00:01:02:03:04:05,bridge=br0']
+vtpm=["backend=vtpm-guest1,uuid=ac0a5b9e-cbe2-4c07-b43b-1d69e46fb839"]
+iomem=["fed42,1"]
+"#;
+
+#[test]
+fn keys_without_support_are_understood() {
+    let parsed = read("guest1.cfg", TPM.as_bytes(), &NO_OVERRIDES).unwrap();
+    assert_eq!(
+        parsed.config.vtpms[0].backend_domname.as_deref(),
+        Some("vtpm-guest1")
+    );
+    assert_eq!(
+        (
+            parsed.config.b_info.iomem[0].start,
+            parsed.config.b_info.iomem[0].number
+        ),
+        (0xfed42, 1)
+    );
+    assert_eq!(parsed.config.disks[1].vdev.as_deref(), Some("hda7"));
+    assert_eq!(
+        parsed.warnings,
+        ["guest1.cfg: keys that are not supported yet, ignored: vtpm (line 8), iomem (line 9)"]
+    );
+}
+
 #[test]
 fn common_forms_are_read() {
     let web = read("web.cfg", PVH.as_bytes(), &NO_OVERRIDES).unwrap();

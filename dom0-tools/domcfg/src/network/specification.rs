@@ -43,6 +43,34 @@ pub fn apply_word(nic: &mut Nic, word: &str) -> Result<(), NicError> {
 }
 
 fn apply_pair(nic: &mut Nic, key: &str, value: &str, word: &str) -> Result<(), NicError> {
+    let text = Some(value.to_owned());
+    match key {
+        "bridge" => nic.bridge = text,
+        "gatewaydev" => nic.gatewaydev = text,
+        "netdev" => {
+            nic.gatewaydev = text;
+            return Err(NicError::Deprecated("netdev".to_owned(), "gatewaydev"));
+        }
+        "ip" => nic.ip = text,
+        "script" => nic.script = text,
+        "backend" => nic.backend_domname = text,
+        "model" => nic.model = text,
+        "vlan" => nic.vlan = text,
+        // Long gone, and ignored by every version of xl.
+        "accel" => {}
+        "forwarddev" => _ = nic.colo.0.insert(0, value.to_owned()),
+        _ if apply_checked(nic, key, value)? => {}
+        _ => {
+            let index = COLO_KEYS.iter().skip(1).position(|known| *known == key);
+            let index = index.ok_or_else(|| NicError::Unknown(word.to_owned()))?;
+            nic.colo.0.insert(index + 1, value.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The keys whose values are more than text; `false` for other keys.
+fn apply_checked(nic: &mut Nic, key: &str, value: &str) -> Result<bool, NicError> {
     let wrong = |expected: &str| {
         let message = format!(
             "expected {expected} after \"{key}=\", found {}",
@@ -50,7 +78,6 @@ fn apply_pair(nic: &mut Nic, key: &str, value: &str, word: &str) -> Result<(), N
         );
         NicError::Value(key.len() + 1, message)
     };
-    let text = Some(value.to_owned());
     match key {
         "type" => {
             nic.nictype = match value {
@@ -64,29 +91,14 @@ fn apply_pair(nic: &mut Nic, key: &str, value: &str, word: &str) -> Result<(), N
                 .parse()
                 .map_err(|_| wrong("an address such as 00:16:3e:01:02:03"))?
         }
-        "bridge" => nic.bridge = text,
-        "gatewaydev" => nic.gatewaydev = text,
-        "netdev" => {
-            nic.gatewaydev = text;
-            return Err(NicError::Deprecated("netdev".to_owned(), "gatewaydev"));
+        "vifname" if !is_interface_name(value) => {
+            return Err(wrong("an interface name of 1 to 15 characters"));
         }
-        "ip" => nic.ip = text,
-        "script" => nic.script = text,
-        "backend" => nic.backend_domname = text,
-        "vifname" => {
-            // Linux: IFNAMSIZ with its zero, no blank and no slash.
-            let is_name = (1..=15).contains(&value.len())
-                && !value.contains(|character: char| character == '/' || character.is_whitespace());
-            if !is_name {
-                return Err(wrong("an interface name of 1 to 15 characters"));
-            }
-            nic.ifname = text;
-        }
-        "model" => nic.model = text,
+        "vifname" => nic.ifname = Some(value.to_owned()),
         "rate" => {
-            let rate = Rate::parse(value).map_err(|error| {
-                NicError::Value(key.len() + 1, format!("{error}, found {}", quoted(value)))
-            })?;
+            let wrong =
+                |error| NicError::Value(key.len() + 1, format!("{error}, found {}", quoted(value)));
+            let rate = Rate::parse(value).map_err(wrong)?;
             nic.rate_bytes_per_interval = rate.bytes_per_interval;
             nic.rate_interval_usecs = rate.interval_usecs;
         }
@@ -101,17 +113,15 @@ fn apply_pair(nic: &mut Nic, key: &str, value: &str, word: &str) -> Result<(), N
             let mtu = value.parse().ok().filter(|mtu| MTU.contains(mtu));
             nic.mtu = mtu.ok_or_else(|| wrong("a number of bytes from 68 to 65521"))?;
         }
-        "vlan" => nic.vlan = text,
-        // Long gone, and ignored by every version of xl.
-        "accel" => {}
-        "forwarddev" => _ = nic.colo.0.insert(0, value.to_owned()),
-        _ => {
-            let index = COLO_KEYS.iter().skip(1).position(|known| *known == key);
-            let index = index.ok_or_else(|| NicError::Unknown(word.to_owned()))?;
-            nic.colo.0.insert(index + 1, value.to_owned());
-        }
+        _ => return Ok(false),
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Linux's rules: IFNAMSIZ with the terminating zero, no blank and no slash.
+fn is_interface_name(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && !name.contains(|character: char| character == '/' || character.is_whitespace())
 }
 
 #[cfg(test)]
