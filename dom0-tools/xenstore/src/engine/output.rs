@@ -48,6 +48,11 @@ impl Output {
         self.size
     }
 
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.size - self.first_sent
+    }
+
     /// All messages, and how many bytes of the first are sent.
     pub fn messages(&self) -> (&VecDeque<Pending>, usize) {
         (&self.queue, self.first_sent)

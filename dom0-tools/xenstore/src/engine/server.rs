@@ -417,6 +417,13 @@ impl Server {
             .map_or(&[], |peer| peer.output.front())
     }
 
+    /// How many bytes wait to be sent to a peer.
+    pub fn waiting(&self, connection: ConnectionId) -> usize {
+        self.connections
+            .get(&connection)
+            .map_or(0, |peer| peer.output.waiting())
+    }
+
     /// The peers for which messages were put up since the last call.
     pub fn take_ready(&mut self) -> Vec<ConnectionId> {
         std::mem::take(&mut self.ready).into_iter().collect()

@@ -139,16 +139,25 @@ impl Server {
 
     fn begin_anew(&mut self, connection: ConnectionId, ring: Ring) {
         let Ring { domain, port, .. } = ring;
+        self.reset_ring(connection);
+        if let Some(known) = self.store.domains.get_mut(domain) {
+            known.port = port;
+        }
+        self.record_domain(domain);
+    }
+
+    /// A domain asks to begin anew with its ring (`XENSTORE_RECONNECT`): no watches, transactions, input or output any longer, and its streams
+    /// begin at 0. Nothing for a socket.
+    pub fn reset_ring(&mut self, connection: ConnectionId) {
+        let Some(Peer::Ring(domain)) = self.peer(connection) else {
+            return;
+        };
         self.empty_connection(connection);
         if let Some(peer) = self.connections.get_mut(&connection) {
             (peer.handled, peer.sent) = (0, 0);
             peer.ignored = false;
         }
-        if let Some(known) = self.store.domains.get_mut(domain) {
-            known.port = port;
-        }
         self.store.record(|| Change::Reset { domain });
-        self.record_domain(domain);
     }
 
     fn detach(&mut self, domain: u16, connection: ConnectionId) {
