@@ -59,6 +59,8 @@ pub struct Outside {
     /// Bases that are new since they were kept.
     pub rebased: Vec<RingBase>,
     pub trace: Trace,
+    /// Rings that were connected or began anew, and are to be looked at.
+    pub fresh: Vec<ConnectionId>,
     pending: bool,
 }
 
@@ -97,6 +99,7 @@ impl Outside {
             by_port: HashMap::new(),
             rebased: Vec::new(),
             trace,
+            fresh: Vec::new(),
         }
     }
 
@@ -145,6 +148,7 @@ impl Outside {
             mid_message: false,
         };
         self.links.insert(connection, link);
+        self.fresh.push(connection);
         self.trace.object("CREATE", connection, domain);
     }
 
@@ -153,9 +157,9 @@ impl Outside {
         self.links.get_mut(&connection)
     }
 
-    /// All rings that are served.
-    pub fn linked(&self) -> impl Iterator<Item = ConnectionId> {
-        self.links.keys().copied()
+    /// How many rings are served.
+    pub fn count(&self) -> usize {
+        self.links.len()
     }
 
     /// A domain that asked to begin anew is to be told, once that is kept.
@@ -330,6 +334,7 @@ impl Host for Outside {
         link.port = port;
         link.ring.reset();
         link.mid_message = false;
+        self.fresh.push(connection);
         self.greet(connection);
         self.rebase(connection);
     }

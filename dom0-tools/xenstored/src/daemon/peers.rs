@@ -119,6 +119,7 @@ impl Daemon {
     pub(super) fn send(&mut self) {
         let mut peers = std::mem::take(&mut self.awake);
         peers.extend(self.server.take_ready());
+        peers.extend(std::mem::take(&mut self.outside.fresh));
         let mut progress = false;
         for connection in peers {
             match self.send_to(connection) {

@@ -72,7 +72,8 @@ impl Daemon {
             .map(|dir| Keeper::begin(dir, &server, &outside.bases(), Instant::now()));
         let listener = listen(&settings.socket)?;
         register(&poll, &listener, LISTENER)?;
-        let awake: BTreeSet<ConnectionId> = outside.linked().collect();
+        let awake: BTreeSet<ConnectionId> =
+            std::mem::take(&mut outside.fresh).into_iter().collect();
         Ok(Self {
             server,
             outside,
@@ -168,7 +169,7 @@ fn resume(
     }
     // Those that died meanwhile are told of now.
     server.check_domains(outside);
-    tracing::info!("{} domains are served as before", outside.linked().count());
+    tracing::info!("{} domains are served as before", outside.count());
     Ok(server)
 }
 
