@@ -4,8 +4,16 @@
 //! [`DomainConfig::to_libxl_json`] and [`DomainConfig::from_libxl_json`] exchange it with other toolstacks. Nothing here touches the
 //! host: what a configuration depends on (CPUs, NUMA nodes) is handed in as a [`Host`].
 //!
-//! The semantics are those of xl 4.20 (xl.cfg(5), xl-disk-configuration(5), xl-network-configuration(5)). Where xl warns about a value,
-//! ignores it and goes on, this crate reports an error with its place.
+//! The semantics are those of xl 4.20 (xl.cfg(5), xl-disk-configuration(5), xl-network-configuration(5)), with these differences:
+//!
+//! - A value of the wrong type or out of range is an error with its place; xl warns, ignores it and goes on for most keys, for words of
+//!   `vif` and for `cpuid`. All errors of a file are reported at once.
+//! - Refused: classic PV guests, with a hint to `type="pvh"`; CD drives and emulated network cards in PVH guests; the same virtual disk
+//!   or address twice; CPU lists without a CPU of the host; nodes that the host does not have; names with a `/`.
+//! - Unknown keys are named, and keys that the tools do not act on yet or that do not concern the guest's type; xl is silent.
+//! - Taken: a comment on a last line without a newline, Windows line ends, escapes `\x41` and `\101` in strings, and `policy=` in `rdm`,
+//!   which xl refuses or drops.
+//! - `type` is read as a whole word; xl takes any beginning of one.
 #![forbid(unsafe_code)]
 
 pub mod cpuid;
