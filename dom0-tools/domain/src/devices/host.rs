@@ -188,6 +188,8 @@ pub trait Host: Send + Sync {
     fn loops(&self) -> io::Result<Vec<LoopDevice>>;
     /// Sets up a loop device that ends with its last user.
     fn open_loop(&self, file: &Path, is_read_only: bool) -> io::Result<OpenLoop>;
+    /// Whether `file` is behind a loop device.
+    fn is_loop_of(&self, node: &str, file: &Path) -> io::Result<bool>;
     /// Lets a loop device go if `file` is behind it: at once, or with its last user. Whether it was.
     fn release_loop(&self, node: &str, file: &Path) -> io::Result<bool>;
 

@@ -16,6 +16,7 @@ mod bridge;
 mod config;
 mod disk;
 mod error;
+pub mod fake;
 mod host;
 mod linux;
 mod list;
@@ -70,3 +71,6 @@ impl Devices<'_> {
         plan::plan(self.host, devices)
     }
 }
+
+#[cfg(test)]
+mod tests;

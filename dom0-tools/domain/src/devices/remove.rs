@@ -22,8 +22,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 const QEMU_LIMIT: Duration = Duration::from_secs(2);
 /// How long a script may run.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(40);
-/// Between two looks at what tells nobody when it changes.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks whether a driver of the kernel is gone: it says so in the store, unless it is unloaded or never was.
+const DRIVER_PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks whether a script has ended.
+const SCRIPT_PAUSE: Duration = Duration::from_millis(5);
 
 /// What to do about a guest that does not let go of a device.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -258,7 +260,7 @@ impl Devices<'_> {
     fn next_look(&self, open: &[&Doomed], left: Duration) -> Duration {
         let silent = |device: &&Doomed| device.is_of_kernel();
         if open.iter().any(silent) {
-            return PAUSE.min(left);
+            return DRIVER_PAUSE.min(left);
         }
         let qemu = open.iter().any(|device| device.kind.is_served_by_qemu());
         if qemu { QEMU_LIMIT.min(left) } else { left }
@@ -312,16 +314,25 @@ impl Devices<'_> {
         let (Some(node), Some(file)) = (read("node")?, read("params")?) else {
             return Ok(());
         };
-        if self.is_used_by_others(device, &node)? {
-            return Ok(());
+        let file = Path::new(&file);
+        let failed = |action| {
+            let (device, what) = (device.id.to_string(), node.clone());
+            move |source| Error::Host {
+                device,
+                action,
+                what,
+                source,
+            }
+        };
+        let is_there = self
+            .host
+            .is_loop_of(&node, file)
+            .map_err(failed("look at"))?;
+        if is_there && !self.is_used_by_others(device, &node)? {
+            self.host
+                .release_loop(&node, file)
+                .map_err(failed("release"))?;
         }
-        let released = self.host.release_loop(&node, Path::new(&file));
-        released.map_err(|source| Error::Host {
-            device: device.id.to_string(),
-            action: "release",
-            what: node,
-            source,
-        })?;
         Ok(())
     }
 
@@ -387,7 +398,7 @@ impl Devices<'_> {
         while self.host.now() < deadline {
             match running.ended() {
                 Ok(Some(end)) => return end.map_err(failed),
-                Ok(None) => drop(self.host.next_event(self.store, PAUSE)?),
+                Ok(None) => drop(self.host.next_event(self.store, SCRIPT_PAUSE)?),
                 Err(error) => return Err(failed(error.to_string())),
             }
         }

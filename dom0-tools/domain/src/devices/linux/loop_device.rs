@@ -93,36 +93,43 @@ pub fn list() -> io::Result<Vec<LoopDevice>> {
     Ok(devices)
 }
 
-/// Ends a loop device, or lets it end with its last user, if it is the one before this file. Whether it was.
-pub fn release(node: &str, file: &Path) -> io::Result<bool> {
+/// A loop device, if it is the one before this file.
+pub fn of_file(node: &str, file: &Path) -> io::Result<Option<Handle>> {
     let number = node
         .strip_prefix("/dev/loop")
         .and_then(|number| number.parse().ok());
     let Some(number) = number else {
-        return Ok(false);
+        return Ok(None);
     };
-    let is_gone = |error: &io::Error| is(error, &[Errno::NXIO, Errno::NOENT, Errno::NODEV]);
-    let device = match Handle::open(number, true) {
-        Err(error) if is_gone(&error) => return Ok(false),
-        device => device?,
-    };
-    let status = match device.status() {
-        Err(error) if is_gone(&error) => return Ok(false),
-        status => status?,
+    let opened = Handle::open(number, true).and_then(|device| Ok((device.status()?, device)));
+    let (status, device) = match opened {
+        Err(error) if is_gone(&error) => return Ok(None),
+        opened => opened?,
     };
     let id = FileId {
         device: status.device,
         inode: status.inode,
     };
-    let is_ours = match fs::metadata(file) {
+    let is_it = match fs::metadata(file) {
         Ok(data) => id_of(&data) == id,
         Err(_) => was_path(number, file),
     };
-    match is_ours.then(|| device.clear()) {
-        Some(Err(error)) if is_gone(&error) => Ok(false),
-        Some(cleared) => cleared.map(|()| true),
-        None => Ok(false),
+    Ok(is_it.then_some(device))
+}
+
+/// Ends a loop device, or lets it end with its last user, if it is the one before this file. Whether it was.
+pub fn release(node: &str, file: &Path) -> io::Result<bool> {
+    let Some(device) = of_file(node, file)? else {
+        return Ok(false);
+    };
+    match device.clear() {
+        Err(error) if is_gone(&error) => Ok(false),
+        cleared => cleared.map(|()| true),
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    is(error, &[Errno::NXIO, Errno::NOENT, Errno::NODEV])
 }
 
 /// Whether a file that is gone was the device's.

@@ -63,6 +63,10 @@ impl Host for LinuxHost {
         loop_device::open(file, is_read_only)
     }
 
+    fn is_loop_of(&self, node: &str, file: &Path) -> io::Result<bool> {
+        loop_device::of_file(node, file).map(|device| device.is_some())
+    }
+
     fn release_loop(&self, node: &str, file: &Path) -> io::Result<bool> {
         loop_device::release(node, file)
     }
