@@ -8,12 +8,17 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use xenstore::{Access, Tx, read_optional};
 
 use super::Error;
 
 /// How soon the thread notices that nobody listens any more.
 const LIFE_SIGN: Duration = Duration::from_millis(500);
+
+/// Where pseudo-terminals are, by number.
+const PTYS: &str = "/dev/pts/";
 
 const TOKEN: &str = "console-tty";
 
@@ -126,18 +131,54 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Opens it.
+    /// Opens it. A guest may write the names of its secondary consoles: nothing but a pseudo-terminal is touched.
     pub fn open(name: String) -> Result<Self, Error> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match open(&*name, flags, Mode::empty()) {
+        match open_raw(&name) {
             Ok(fd) => Ok(Self { name, fd }),
             Err(errno) => Err(Error::Open { path: name, errno }),
         }
     }
 }
 
+fn open_raw(name: &str) -> Result<OwnedFd, Errno> {
+    let number = name.strip_prefix(PTYS).ok_or(Errno::NOTTY)?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Errno::NOTTY);
+    }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = open(name, flags, Mode::empty())?;
+    let mut settings = tcgetattr(&fd)?;
+    settings.make_raw();
+    tcsetattr(&fd, OptionalActions::Now, &settings)?;
+    Ok(fd)
+}
+
 impl AsFd for Terminal {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_can_not_make_the_client_open_anything_but_a_terminal() {
+        for name in [
+            "/dev/null",
+            "/dev/pts/../null",
+            "/dev/pts/",
+            "/dev/pts/ptmx",
+            "/etc/passwd",
+            "1",
+        ] {
+            let error = Terminal::open(name.into()).unwrap_err();
+            assert_eq!(
+                error.exit_code(),
+                Errno::NOTTY.raw_os_error() as u8,
+                "{name}"
+            );
+        }
     }
 }

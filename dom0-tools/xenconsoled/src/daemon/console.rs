@@ -7,6 +7,7 @@ use xenctl::{Backend, DomId, Events, Port};
 
 use super::backlog::Backlog;
 use super::complaint::Complaint;
+use super::departed::Departed;
 use super::log_file::LogFile;
 use super::nodes::Place;
 use super::pty::Pty;
@@ -79,6 +80,11 @@ impl Console {
     /// Its terminal.
     pub const fn pty(&self) -> &Pty {
         &self.pty
+    }
+
+    /// What is left when the guest is gone.
+    pub fn depart(self, now: Instant) -> Departed {
+        Departed::new(self.pty, self.backlog, now)
     }
 
     /// Its rings and event channel.

@@ -7,6 +7,7 @@
 mod backlog;
 mod complaint;
 mod console;
+mod departed;
 mod hypervisor_log;
 mod log_file;
 mod log_text;

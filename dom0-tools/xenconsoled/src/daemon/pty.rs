@@ -12,7 +12,7 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 pub struct Pty {
     master: OwnedFd,
     /// Held open: without anybody at the other end, Linux reports a hang-up at the master without end.
-    _slave: OwnedFd,
+    slave: OwnedFd,
     name: String,
 }
 
@@ -32,7 +32,7 @@ impl Pty {
         rustix::io::ioctl_fionbio(&master, true)?;
         Ok(Self {
             master,
-            _slave: slave,
+            slave,
             name: name.to_string_lossy().into_owned(),
         })
     }
@@ -40,6 +40,11 @@ impl Pty {
     /// Where it is, for instance `/dev/pts/3`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether something was written that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.slave).is_ok_and(|count| count > 0)
     }
 
     /// What was typed. `None`: nothing, for now.

@@ -93,7 +93,7 @@ impl Service {
             }
         }
         let now = Instant::now();
-        self.table.serve_held(&self.poller, now);
+        self.table.serve_waiting(&self.poller, now);
         if self.store.reconnect(now) {
             tracing::info!("the store is there again");
             self.watch_again();
@@ -174,7 +174,7 @@ impl Service {
         for &gone in known.difference(&living) {
             // The store has dropped the watch if the domain's home is gone; it is no loss either way.
             let _ = store.unwatch(&console_path(gone), &console_token(gone));
-            self.table.remove(gone);
+            self.table.remove(&self.poller, gone);
         }
         for &new in living.difference(&known) {
             self.table.insert(new);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use rustix::event::{EventfdFlags, eventfd};
 use xenstore::{Access, WatchEvent};
 
@@ -44,7 +45,7 @@ impl StoreLink {
     pub fn new(connect: Connect) -> anyhow::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let wake = Arc::new(eventfd(0, flags)?);
-        let store = connect()?;
+        let store = connect().context("Failed to contact xenstore. Is it running?")?;
         let news = listen(&store, &wake)?;
         Ok(Self {
             connect,

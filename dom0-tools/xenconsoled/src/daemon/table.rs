@@ -11,6 +11,7 @@ use xenstore::Access;
 
 use super::backlog::{Backlog, DEFAULT_LIMIT, Overflow};
 use super::console::{Console, Link};
+use super::departed::Departed;
 use super::logs::Logs;
 use super::nodes;
 use super::poller::{Poller, Source};
@@ -36,6 +37,8 @@ pub struct Table {
     ports: BTreeMap<Port, DomId>,
     /// Those that used up their allowance.
     held: BTreeSet<DomId>,
+    /// What is left of those that are gone.
+    departed: Vec<Departed>,
 }
 
 impl Table {
@@ -54,6 +57,7 @@ impl Table {
             guests: BTreeMap::new(),
             ports: BTreeMap::new(),
             held: BTreeSet::new(),
+            departed: Vec::new(),
         }
     }
 
@@ -68,14 +72,14 @@ impl Table {
     }
 
     /// The guest is gone: its last words go to its log and its terminal.
-    pub fn remove(&mut self, domain: DomId) {
+    pub fn remove(&mut self, poller: &Poller, domain: DomId) {
         self.held.remove(&domain);
         let Some(Some(console)) = self.guests.remove(&domain) else {
             return;
         };
-        let mut console = self.unlink(console);
-        // A terminal that takes nothing more is not waited for.
-        let _ = console.show();
+        let console = self.unlink(console);
+        want(poller, domain, &console, EventFlags::empty());
+        self.departed.push(console.depart(Instant::now()));
         tracing::debug!("domain {domain} is gone");
     }
 
@@ -233,19 +237,21 @@ impl Table {
         }
     }
 
-    /// Guests that used up their allowance and get another one now.
-    pub fn serve_held(&mut self, poller: &Poller, now: Instant) {
+    /// Guests that used up their allowance may get another one now; terminals of those that are gone may be closed.
+    pub fn serve_waiting(&mut self, poller: &Poller, now: Instant) {
         for domain in std::mem::take(&mut self.held) {
             self.serve(poller, domain, now);
         }
+        self.departed.retain_mut(|departed| departed.lingers(now));
     }
 
-    /// When [`serve_held`](Self::serve_held) is to be called.
+    /// When [`serve_waiting`](Self::serve_waiting) is to be called.
     pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
         let consoles = self.held.iter().filter_map(|held| self.guests.get(held));
         // Its time may have come meanwhile.
         let wakes_at = |console: &Console| console.wakes_at(now).unwrap_or(now);
-        consoles.flatten().map(wakes_at).min()
+        let departed = (!self.departed.is_empty()).then(|| Departed::wakes_at(now));
+        consoles.flatten().map(wakes_at).chain(departed).min()
     }
 
     /// Serves a guest and decides what to wait for.
@@ -257,10 +263,13 @@ impl Table {
         if console.wakes_at(now).is_some() {
             self.held.insert(domain);
         }
-        let wanted = wanted(console);
-        if let Err(error) = poller.modify(console.pty(), Source::Terminal(domain), wanted) {
-            tracing::error!("terminal of domain {domain}: {error}");
-        }
+        want(poller, domain, console, wanted(console));
+    }
+}
+
+fn want(poller: &Poller, domain: DomId, console: &Console, wanted: EventFlags) {
+    if let Err(error) = poller.modify(console.pty(), Source::Terminal(domain), wanted) {
+        tracing::error!("terminal of domain {domain}: {error}");
     }
 }
 

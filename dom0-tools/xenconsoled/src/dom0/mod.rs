@@ -86,9 +86,10 @@ pub fn set_up(
     }
     store_configuration(hypervisor, directories, uuid)?;
     forget_domids(directories)?;
+    name_pools(store, hypervisor)?;
+    // Last, since they say that all is done.
     store.write(Tx::NONE, DOMID_NODE, b"0")?;
     store.write(Tx::NONE, NAME_NODE, b"Domain-0")?;
-    name_pools(store, hypervisor)?;
     Ok(Outcome::Done)
 }
 
