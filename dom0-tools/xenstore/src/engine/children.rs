@@ -19,6 +19,12 @@ struct Branch {
     bytes: usize,
 }
 
+impl Branch {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Children {
     /// How many.
     pub fn count(&self) -> usize {
@@ -37,20 +43,42 @@ impl Children {
         position
     }
 
-    /// Removes the name at a position, if there is one.
-    pub fn remove(&mut self, position: u64) {
-        *self = self.without(position);
+    /// Removes a name. `position` is where it should be; a transaction whose list is outdated may have it elsewhere or not at all.
+    pub fn remove(&mut self, position: u64, name: &str) {
+        if self.name_at(position) == Some(name) {
+            *self = self.without(position);
+        } else if let Some(elsewhere) = self
+            .branches()
+            .filter(|branch| &*branch.name == name)
+            .last()
+        {
+            *self = self.without(elsewhere.position);
+        }
+    }
+
+    fn name_at(&self, position: u64) -> Option<&str> {
+        let mut branch = self.0.as_ref()?;
+        while branch.position != position {
+            let left = position < branch.position;
+            let side = if left { &branch.left } else { &branch.right };
+            branch = side.0.as_ref()?;
+        }
+        Some(&branch.name)
     }
 
     /// The names in order.
-    pub fn iter(&self) -> Iter<'_> {
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.branches().map(|branch| &*branch.name)
+    }
+
+    fn branches(&self) -> Iter<'_> {
         let mut iter = Iter { path: Vec::new() };
         iter.descend(self);
         iter
     }
 
     /// The names beginning with the one that holds byte `offset` of the list, and how many bytes of it come before.
-    pub fn at_byte(&self, offset: usize) -> (usize, Iter<'_>) {
+    pub fn at_byte(&self, offset: usize) -> (usize, impl Iterator<Item = &str>) {
         let (mut tree, mut offset) = (self, offset);
         let mut iter = Iter { path: Vec::new() };
         while let Some(branch) = &tree.0 {
@@ -61,13 +89,13 @@ impl Children {
                 tree = &branch.left;
             } else if offset < before + own {
                 iter.path.push(branch);
-                return (offset - before, iter);
+                return (offset - before, iter.map(Branch::name));
             } else {
                 offset -= before + own;
                 tree = &branch.right;
             }
         }
-        (0, iter)
+        (0, iter.map(Branch::name))
     }
 
     fn last(&self) -> Option<u64> {
@@ -204,9 +232,9 @@ fn rotate_left_tree(tree: &Arc<Branch>, inner: &Children) -> Arc<Branch> {
     lifted.0.unwrap_or_else(|| tree.clone())
 }
 
-/// Names in order.
-pub struct Iter<'a> {
-    /// The next name is the last one's; those before it come when all below it is done.
+/// Branches in order.
+struct Iter<'a> {
+    /// The next is the last one; those before it come when all below it is done.
     path: Vec<&'a Branch>,
 }
 
@@ -220,12 +248,12 @@ impl<'a> Iter<'a> {
 }
 
 impl<'a> Iterator for Iter<'a> {
-    type Item = &'a str;
+    type Item = &'a Branch;
 
-    fn next(&mut self) -> Option<&'a str> {
+    fn next(&mut self) -> Option<&'a Branch> {
         let branch = self.path.pop()?;
         self.descend(&branch.right);
-        Some(&branch.name)
+        Some(branch)
     }
 }
 
@@ -255,7 +283,7 @@ mod tests {
                 model.push((tree.push(&name), name));
             } else {
                 let gone = model.remove((random >> 8) as usize % model.len());
-                tree.remove(gone.0);
+                tree.remove(gone.0, &gone.1);
             }
             if step % 500 == 0 {
                 let names: String = model.iter().map(|(_, name)| format!("{name}\0")).collect();
@@ -272,12 +300,13 @@ mod tests {
         let mut tree = Children::default();
         let positions: Vec<u64> = ["a", "b", "c"].map(|name| tree.push(name)).to_vec();
         let copy = tree.clone();
-        tree.remove(positions[1]);
+        tree.remove(positions[1], "b");
         tree.push("d");
         assert_eq!(joined(&copy), "a\0b\0c\0");
         assert_eq!(joined(&tree), "a\0c\0d\0");
-        tree.remove(99);
-        assert_eq!(tree.count(), 3);
+        tree.remove(positions[0], "d");
+        tree.remove(99, "x");
+        assert_eq!(joined(&tree), "a\0c\0");
     }
 
     #[test]

@@ -136,6 +136,11 @@ impl Server {
             .unwrap_or_default()
     }
 
+    /// What a domain uses of an item, and the most it ever used. `None`: the domain is not known.
+    pub fn usage(&self, domain: u16, item: Item) -> Option<(u64, u64)> {
+        self.store.domains.usage(domain, item)
+    }
+
     /// Tells the time, in milliseconds since any moment: events that waited too long are dropped. When the next will be, if any waits.
     pub fn advance(&mut self, now_ms: u64) -> Option<u64> {
         self.now_ms = now_ms;
@@ -364,19 +369,22 @@ impl Server {
         // Short answers always fit, so that an error can be told.
         let long = payload.len() > 16;
         if long && let Some(caller) = self.caller(connection) {
-            self.check_memory(caller, caller.domain, payload.len() as u64 + 16)?;
+            self.check_memory(caller, caller.domain, payload.len() as u64 + 16, 0)?;
         }
         Ok(payload)
     }
 
-    /// Whether `caller` may use `more` bytes at the cost of `payer`.
-    pub(super) fn check_memory(&self, caller: Caller, payer: u16, more: u64) -> Result<(), Errno> {
+    /// Whether `caller` may use `more` bytes at the cost of `payer`, who gets `less` back.
+    pub(super) fn check_memory(
+        &self,
+        caller: Caller,
+        payer: u16,
+        more: u64,
+        less: u64,
+    ) -> Result<(), Errno> {
         let limit = self.store.quotas.limit(Item::Memory);
-        let used = self
-            .store
-            .domains
-            .used(payer, Item::Memory)
-            .saturating_add(more);
+        let used = self.store.domains.used(payer, Item::Memory);
+        let used = used.saturating_sub(less).saturating_add(more);
         if !caller.privileged && limit != 0 && used >= limit {
             return Err(Errno::ENOMEM);
         }

@@ -238,7 +238,7 @@ impl Restorer {
             .parent()
             .ok_or_else(|| unsound("without parent is", &path))?;
         let (parent, mut above) = self.existing(parent.as_str())?;
-        above.children.remove(node.position);
+        above.children.remove(node.position, path.name());
         self.server.store.set_in_tree(&path, None);
         self.server.store.set_in_tree(&parent, Some(above));
         Ok(())
@@ -257,6 +257,7 @@ impl Restorer {
 
     /// A domain is known, with or without a ring.
     fn domain(&mut self, domain: u16, generation: u64, port: Option<u32>) {
+        self.server.store.skip_to(generation);
         let known = self.server.store.domains.know(domain, generation);
         known.generation = generation;
         known.port = port.unwrap_or(0);

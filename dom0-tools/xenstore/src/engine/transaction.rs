@@ -115,8 +115,8 @@ impl Transaction {
         nodes.sort_by_cached_key(|accessed| {
             let depth = accessed.path.upwards().count();
             match &accessed.current {
-                None => (false, usize::MAX - depth, 0),
-                Some(node) => (true, depth, node.position),
+                None => (false, usize::MAX - depth, None, 0),
+                Some(node) => (true, depth, accessed.path.parent(), node.position),
             }
         });
         nodes

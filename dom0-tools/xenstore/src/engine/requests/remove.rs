@@ -70,7 +70,7 @@ impl Server {
             let top = at == *path;
             let event = if top { Event::Upwards } else { Event::Exact };
             if top {
-                parent.children.remove(node.position);
+                parent.children.remove(node.position, at.name());
             }
             let above = rights_above.unwrap_or_else(|| parent.rights());
             self.store.set(tx, caller, &at, None);

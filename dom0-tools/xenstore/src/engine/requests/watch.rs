@@ -25,7 +25,7 @@ pub fn watch(server: &mut Server, call: &mut Call<'_>) -> Answer {
         return Err(Errno::E2BIG);
     }
     let memory = (path.as_str().len() + token.len()) as u64;
-    server.check_memory(call.caller, domain, memory)?;
+    server.check_memory(call.caller, domain, memory, 0)?;
     let relative = !text.starts_with(b"/") && !text.starts_with(b"@");
     server.record_watch(call, |domain| Change::Watch {
         domain,

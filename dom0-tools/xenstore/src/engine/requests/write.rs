@@ -1,5 +1,6 @@
 //! `WRITE` and `MKDIR`: values, and nodes that are made with all that is missing above them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Call, arguments, ok};
@@ -132,16 +133,24 @@ impl Server {
         call: &mut Call<'_>,
         nodes: &[(Path, Node)],
     ) -> Result<(), Errno> {
-        let admitted = nodes
-            .iter()
-            .try_for_each(|(path, node)| self.admit_node(call, path, node));
+        let mut changes = BTreeMap::new();
+        let mut admit =
+            |(path, node): &(Path, Node)| self.admit_node(call, path, node, &mut changes);
+        let admitted = nodes.iter().try_for_each(&mut admit);
         if let (Err(_), Some(tx)) = (admitted, &mut call.tx) {
             tx.failed = true;
         }
         admitted
     }
 
-    fn admit_node(&mut self, call: &Call<'_>, path: &Path, node: &Node) -> Result<(), Errno> {
+    /// `changes` is what all nodes so far cost and did cost before, by who pays.
+    fn admit_node(
+        &mut self,
+        call: &Call<'_>,
+        path: &Path,
+        node: &Node,
+        changes: &mut BTreeMap<u16, (u64, u64)>,
+    ) -> Result<(), Errno> {
         let size = node.size() as u64;
         if !call.caller.privileged && size > self.store.quotas.limit(Item::NodeSize) {
             return Err(Errno::ENOSPC);
@@ -149,16 +158,15 @@ impl Server {
         self.store
             .domains
             .saw(call.caller.domain, Item::NodeSize, size);
-        let old = match &call.tx {
-            None => self.store.get(path),
-            Some(tx) => tx.node(path).flatten(),
+        let (old, payer) = match &call.tx {
+            None => (self.store.get(path), node.owner()),
+            Some(tx) => (tx.node(path).flatten(), call.caller.domain),
         };
-        let before = old.map_or(0, |old| cost(path, old));
-        let payer = match call.tx {
-            None => node.owner(),
-            Some(_) => call.caller.domain,
-        };
-        let more = cost(path, node).saturating_sub(before);
-        self.check_memory(call.caller, payer, more)
+        // The memory of a node that has another owner until now does not become this one's to give back.
+        let old = old.filter(|old| call.tx.is_some() || old.owner() == payer);
+        let (more, less) = changes.entry(payer).or_default();
+        *more += cost(path, node);
+        *less += old.map_or(0, |old| cost(path, old));
+        self.check_memory(call.caller, payer, *more, *less)
     }
 }

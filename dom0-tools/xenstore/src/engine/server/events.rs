@@ -105,7 +105,7 @@ impl Server {
         };
         let more = event.len() as u64;
         !(once && peer.output.waits(event))
-            && self.check_memory(caller, caller.domain, more).is_ok()
+            && self.check_memory(caller, caller.domain, more, 0).is_ok()
     }
 
     /// When an event put up now is dropped.
