@@ -89,7 +89,8 @@ pub trait Access: Send + Sync {
     fn set_permissions(&self, tx: Tx, path: &str, permissions: &[Permission]) -> Result<()>;
     /// Starts a transaction.
     fn begin(&self) -> Result<Tx>;
-    /// Ends a transaction. `false`: it conflicted with another and nothing was changed, start anew.
+    /// Ends a transaction. `false`: it conflicted with another and nothing was changed, start anew. A daemon that ended at this moment leaves open
+    /// whether the transaction was committed; that is `false` as well, so what is done anew must be fit to be done twice, or look first.
     fn end(&self, tx: Tx, commit: bool) -> Result<bool>;
     /// Asks for an event now and whenever something at or below `path` changes.
     fn watch(&self, path: &str, token: &str) -> Result<()>;

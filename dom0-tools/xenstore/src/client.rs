@@ -3,6 +3,7 @@
 //! A client may be shared by threads: requests take turns, and waiting for an event holds up none of them. When the daemon is restarted the client
 //! connects again and goes on: it watches again what was watched (each watch fires once then), and repeats requests that may be repeated. A
 //! transaction that was open is lost: its requests give `EAGAIN`, its end a conflict, so that [`transaction`](crate::transaction) starts it anew.
+//! One that was being committed when the daemon ended may have been: it is started anew, too, and finds its own changes then.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;

@@ -150,6 +150,8 @@ impl Access for Client {
             Ok(_) => Ok(true),
             // Lost or in conflict. There is nothing left to be dropped either way.
             Err(error) if error.errno() == Some(Errno::EAGAIN) => Ok(!commit),
+            // Nobody knows whether it was committed. To say so would end most callers, who would only have done it again.
+            Err(Error::Io(_)) if commit => Ok(false),
             Err(error) => Err(error),
         }
     }
