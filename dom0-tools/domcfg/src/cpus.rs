@@ -214,8 +214,9 @@ pub fn parse_cpu_list(text: &str, host: &Host) -> Result<CpuSet, CpuListError> {
     let mut set = CpuSet::new();
     let mut offset = 0;
     for item in text.split(',') {
-        if !item.is_empty() {
-            apply_item(item, host, &mut set).map_err(|kind| CpuListError { offset, kind })?;
+        if !item.trim().is_empty() {
+            apply_item(item.trim_start(), host, &mut set)
+                .map_err(|kind| CpuListError { offset, kind })?;
         }
         offset += item.len() + 1;
     }
@@ -289,10 +290,11 @@ pub(crate) enum RangeError {
     Backwards,
 }
 
-/// `N` or `N-M` in decimal.
+/// `N` or `N-M` in decimal; blanks may stand before a number.
 pub(crate) fn parse_range(text: &str) -> Result<(u32, u32), RangeError> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |digits: &str| {
+    let number = |text: &str| {
+        let digits = text.trim_start();
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         if is_number {
             digits.parse().map_err(|_| RangeError::NoRange)
@@ -332,6 +334,7 @@ mod tests {
         assert_eq!(list("all"), (0..16).collect::<Vec<_>>());
         assert_eq!(list("nodes:all,^15"), (0..15).collect::<Vec<_>>());
         assert_eq!(list(",3,,"), [3]);
+        assert_eq!(list("0, 2-3, ^3, 1- 1"), [0, 1, 2]);
     }
 
     #[test]
@@ -363,7 +366,7 @@ mod tests {
         );
         assert_eq!(wrong("^all"), (0, "cannot exclude \"all\"".to_owned()));
         assert_eq!(wrong("0,node:2").1, "expected a node below 2, found 2");
-        for text in ["-1", "1-", "+1", " 1", "99999999999", "node:", "^", "0 - 3"] {
+        for text in ["-1", "1-", "+1", "1 ", "99999999999", "node:", "^", "0 - 3"] {
             assert!(parse_cpu_list(text, &host()).is_err(), "{text}");
         }
     }
