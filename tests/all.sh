@@ -55,7 +55,7 @@ read -r -a toolchain < <(tests/toolchain.sh) || true
 lint_image() { cargo "${toolchain[@]}" clippy --release -p xen-rs -p guests --target "$bare" -- -D warnings; }
 
 check debian tests/debian.sh target/debian
-export XEN_HEADERS=$PWD/target/debian/root/usr/include
+export XEN_HEADERS=$PWD/target/debian/root/usr/include XEN_EXAMPLES=$PWD/target/debian/root/etc/xen
 check format cargo fmt --all --check
 check lint-host cargo clippy --quiet "${hosted[@]}" --all-targets -- -D warnings
 check lint-image lint_image
