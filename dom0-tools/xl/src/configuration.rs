@@ -9,6 +9,7 @@ use domcfg::cpus::CpuSet as ConfigCpus;
 use domcfg::grammar::Settings as FileSettings;
 use domcfg::identity::Uuid;
 use domcfg::model::{Disk, Nic};
+use domcfg::network::NicError;
 use domcfg::{
     Context as Surroundings, Defaults, DomainConfig, Host, parse_disk_words, parse_nic_words,
 };
@@ -170,15 +171,22 @@ pub fn disk(words: &[String]) -> anyhow::Result<Disk> {
 
 /// A network interface from a command's words.
 pub fn nic(context: &Context, words: &[String]) -> anyhow::Result<Nic> {
-    use domcfg::network::NicError;
-    let defaults = surroundings(context).defaults.nic;
-    parse_nic_words(&defaults, words).map_err(|error| {
-        let message = match &error {
-            NicError::Unknown(word) => format!("unrecognized argument `{word}'"),
-            _ => error.to_string(),
-        };
-        Failure::said(message).into()
-    })
+    let mut nic = surroundings(context).defaults.nic;
+    for word in words {
+        nic = parse_nic_words(&nic, &[word]).map_err(|error| wrong_word(word, error))?;
+    }
+    Ok(nic)
+}
+
+fn wrong_word(word: &str, error: NicError) -> anyhow::Error {
+    let message = match &error {
+        NicError::Unknown(_) => format!("unrecognized argument `{word}'"),
+        _ => {
+            let key = word.split('=').next().unwrap_or(word);
+            format!("Invalid parameter `{key}'.")
+        }
+    };
+    Failure::because(error, message)
 }
 
 /// The JSON of a disk alone, as libxl has it.

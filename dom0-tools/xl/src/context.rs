@@ -2,7 +2,6 @@
 //! `xl help` and a dry run need neither hypervisor nor store.
 
 use std::cell::OnceCell;
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -139,11 +138,6 @@ impl Context {
         if self.json() {
             self.output.print_json(what);
         }
-    }
-
-    /// Whether progress and colours have someone to look at them.
-    pub fn interactive(&self) -> bool {
-        std::io::stderr().is_terminal()
     }
 }
 

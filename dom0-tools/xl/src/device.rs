@@ -8,6 +8,7 @@ use xenctl::DomId;
 
 use crate::context::Context;
 use crate::life;
+use crate::progress::Progress;
 
 /// The devices as the store has them.
 pub fn devices(context: &Context) -> anyhow::Result<Devices<'_>> {
@@ -19,6 +20,7 @@ pub fn attach_disk(context: &Context, domain: DomId, disk: &Disk) -> anyhow::Res
     let devices = devices(context)?;
     context.xen()?.domain(domain)?;
     let device = Device::Disk(devices.disk_from_config(disk)?);
+    let _progress = Progress::of(format!("Attaching to domain {domain}"));
     let id = devices.attach(domain.0, &device)?;
     change(context, domain, |config| {
         let vdev = disk.vdev.as_deref().and_then(vdev);
@@ -35,6 +37,7 @@ pub fn attach_nic(context: &Context, domain: DomId, nic: &Nic) -> anyhow::Result
     let devices = devices(context)?;
     context.xen()?.domain(domain)?;
     let device = Device::Vif(devices.vif_from_config(nic)?);
+    let _progress = Progress::of(format!("Attaching to domain {domain}"));
     let id = devices.attach(domain.0, &device)?;
     if let DeviceId::Vif(number) = id {
         let present = devices
@@ -58,6 +61,7 @@ pub fn attach_nic(context: &Context, domain: DomId, nic: &Nic) -> anyhow::Result
 
 /// Takes a device from a domain, and out of its configuration.
 pub fn detach(context: &Context, domain: DomId, id: DeviceId, force: Force) -> anyhow::Result<()> {
+    let _progress = Progress::of(format!("Detaching {id} from domain {domain}"));
     devices(context)?.detach(domain.0, id, force)?;
     change(context, domain, |config| match id {
         DeviceId::Disk(disk) => {

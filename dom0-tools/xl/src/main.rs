@@ -14,12 +14,13 @@ mod failure;
 mod life;
 mod output;
 mod parse;
+mod progress;
 mod select;
 mod settings;
 #[cfg(test)]
 mod testing;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -59,6 +60,7 @@ fn serve(globals: Globals, request: Request) -> u8 {
             Failure::USAGE
         }
         Request::Run { verb, json } => {
+            log_to_stderr(&globals);
             let globals = Globals {
                 json: globals.json || json,
                 ..globals
@@ -69,6 +71,27 @@ fn serve(globals: Globals, request: Request) -> u8 {
             )
         }
     }
+}
+
+/// What the libraries report goes to standard error: warnings, and more with each `-v`.
+fn log_to_stderr(globals: &Globals) {
+    use tracing::level_filters::LevelFilter;
+    let level = match globals.verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // There is one only if this was called before.
+    let _ = match globals.timestamps {
+        true => lines.try_init(),
+        false => lines.without_time().try_init(),
+    };
 }
 
 /// Runs a command; reports how it ended, and gives the exit code.

@@ -17,6 +17,7 @@ use crate::cli::usage;
 use crate::configuration::{self, Source};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::settings::DomidPolicy;
 use crate::{complain, life, say};
 
@@ -159,6 +160,8 @@ fn make(context: &Context, config: &DomainConfig) -> anyhow::Result<DomId> {
     let request: Request = toolstack.request(config).map_err(failed)?;
     // Held until the domain has its memory: two tools at once must not count on the same free pages.
     let _lock = memory::free(context, &request)?;
+    let name = config.c_info.name.as_deref().unwrap_or_default();
+    let _progress = Progress::of(format!("Creating {name}"));
     toolstack.create(&request).map_err(failed)
 }
 

@@ -7,6 +7,7 @@ use xenctl::DomId;
 use super::Ignored;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::{life, select};
 
 /// Which domain.
@@ -31,6 +32,7 @@ impl Arguments {
                  This can only be done when using a disaggregated hardware domain and toolstack.\n";
             return Err(Failure::said(message).into());
         }
+        let _progress = Progress::of(format!("Destroying {}", self.domain));
         life::toolstack(context)?.destroy(domain).map_err(failed)?;
         context.done(&json!({ "destroyed": domain.0 }));
         Ok(())

@@ -1,6 +1,7 @@
 //! The console of a domain that is being created: connected before it runs, so that nothing of its boot is missed.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use anyhow::Context as _;
@@ -54,6 +55,7 @@ fn start(
 /// Connects in a process of its own, for `-F`.
 pub fn spawn(domain: DomId) -> anyhow::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
+    command.arg0("xl");
     command.args(["console", "-t", "pv", "-n", "0", &domain.to_string()]);
     command.spawn().context("can not start the console client")
 }

@@ -1,6 +1,7 @@
 //! Leaves a process behind that watches over a domain: this program again, as `xl monitor-domain`, in a session of its own.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use crate::commands::monitor;
 pub fn start(domain: DomId, config: &DomainConfig) -> anyhow::Result<()> {
     let name = config.c_info.name.as_deref().unwrap_or_default();
     let mut command = Command::new("/proc/self/exe");
+    command.arg0("xl");
     command.args([monitor::NAME, "--", &domain.to_string(), name]);
     command
         .stdin(Stdio::null())

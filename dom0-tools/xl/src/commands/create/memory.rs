@@ -16,6 +16,7 @@ use super::FAILED;
 use crate::commands::memory::{Enforce, fill_dom0, set_target};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::progress::Progress;
 
 /// What a domain needs beside its memory and its page tables, in KiB.
 const EXTRA: u64 = 2048;
@@ -37,7 +38,7 @@ pub fn free(context: &Context, request: &Request) -> anyhow::Result<Option<File>
     let lock = lock(&context.settings().lock_file)?;
     let needed = needed(xen, request)?;
     let start = Instant::now();
-    let mut told = false;
+    let _progress = Progress::of("Waiting for dom0's memory");
     loop {
         let host = xen.physinfo()?;
         let free = host
@@ -49,11 +50,6 @@ pub fn free(context: &Context, request: &Request) -> anyhow::Result<Option<File>
         }
         if start.elapsed() >= PATIENCE {
             return Err(too_little());
-        }
-        if context.interactive() && !told {
-            let missing = needed.saturating_sub(free) / 1024;
-            crate::complain!(context, "Waiting for dom0 to give {missing} MiB\n");
-            told = true;
         }
         shrink_dom0(context, needed.saturating_sub(free))
             .map_err(|error| error.context(failure()))?;
