@@ -16,8 +16,8 @@ pub struct Departed {
     pty: Pty,
     backlog: Backlog,
     until: Instant,
-    /// Something was written lately: the kernel counts it as unread a moment later.
-    is_fresh: bool,
+    /// Nothing was written since: what was written is unread only a moment later.
+    quiet_since: Instant,
 }
 
 impl Departed {
@@ -27,22 +27,21 @@ impl Departed {
             pty,
             backlog,
             until: now + PATIENCE,
-            is_fresh: true,
+            quiet_since: now,
         }
     }
 
     /// Shows more, if there is more. Whether there is anything left to wait for.
     pub fn lingers(&mut self, now: Instant) -> bool {
-        let was_fresh = std::mem::take(&mut self.is_fresh);
         while !self.backlog.is_empty() {
             match self.pty.write(self.backlog.next()) {
                 Ok(Some(count)) if count > 0 => self.backlog.advance(count),
                 Ok(_) => break,
                 Err(_) => return false,
             }
-            self.is_fresh = true;
+            self.quiet_since = now;
         }
-        let is_fresh = was_fresh || self.is_fresh;
+        let is_fresh = now < self.quiet_since + 2 * PACE;
         now < self.until && (is_fresh || !self.backlog.is_empty() || self.pty.has_unread())
     }
 
@@ -68,27 +67,27 @@ mod tests {
 
     #[test]
     fn a_terminal_closes_when_the_last_words_were_read() {
-        let now = Instant::now();
+        let start = Instant::now();
         let words = [b'x'; 20_000];
-        let mut departed = departed(&words, now);
+        let mut departed = departed(&words, start);
         let client = OpenOptions::new().read(true).open(departed.pty.name());
-        let (mut client, mut read) = (client.unwrap(), Vec::new());
-        while departed.lingers(now) {
-            let mut some = [0; 512];
-            let count = client.read(&mut some).unwrap();
-            read.extend_from_slice(&some[..count]);
+        let (mut client, mut read) = (client.unwrap(), 0);
+        while departed.lingers(Instant::now()) {
+            while departed.pty.has_unread() {
+                read += client.read(&mut [0; 4096]).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(read.len() > words.len() - 512, "only {} bytes", read.len());
+        assert_eq!(read, words.len());
+        assert!(start.elapsed() < PATIENCE, "not for want of patience");
     }
 
     #[test]
     fn a_terminal_nobody_reads_closes_soon() {
         let now = Instant::now();
         let mut departed = departed(b"Kernel panic", now);
-        for _ in 0..3 {
-            assert!(departed.lingers(now));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        assert!(departed.lingers(now));
+        assert!(departed.lingers(now + PACE));
         assert!(!departed.lingers(now + PATIENCE));
     }
 
@@ -100,6 +99,6 @@ mod tests {
             departed.lingers(now),
             "perhaps something was written a moment ago"
         );
-        assert!(!departed.lingers(now));
+        assert!(!departed.lingers(now + 2 * PACE));
     }
 }
