@@ -9,6 +9,8 @@ mod escape;
 mod ls;
 mod mode;
 mod read;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::ffi::OsString;
