@@ -124,7 +124,7 @@ pub const KEYS: &[Key] = &[
         Any,
         Later(ALWAYS),
     ),
-    key("driver_domain", Flag, Any, Later(NO)),
+    key("driver_domain", Flag, Any, Full),
     key(
         "passthrough",
         Text("default, disabled, enabled, sync_pt or share_pt"),
@@ -250,7 +250,7 @@ pub const KEYS: &[Key] = &[
         Full,
     ),
     key("nomigrate", Flag, Any, Full),
-    key("acpi", Flag, Any, Full),
+    key("acpi", Flag, Any, Later(YES)),
     // Devices.
     key("disk", List("a list of disks in brackets"), Any, Full),
     key(
