@@ -7,18 +7,15 @@ use std::time::Duration;
 use xenstore::{Access, Tx, exists, read_optional, transaction};
 
 use super::error::{Complaint, Error, Result, StateText};
-use super::host::{Driver, OpenLoop, RunningScript, ScriptEnd};
+use super::host::{Driver, OpenLoop, ScriptEnd};
 use super::nodes::{self, Nodes};
 use super::paths::{DeviceId, Kind, Paths, record_directory};
-use super::plan::{Hotplug, Plan, Planned};
-use super::remove::{Doomed, Force};
+use super::plan::{Hotplug, Plan};
+use super::remove::Force;
 use super::script::{Action, call, link_name};
+use super::task::{Numbered, Phase, Task};
 use super::{Device, Devices, Disk, bridge, sharing};
 
-/// How long a back end may take for each step.
-const BACK_END_LIMIT: Duration = Duration::from_secs(10);
-/// How long a script may run.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(40);
 /// Between two looks at what tells nobody when it changes; doubled up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
@@ -405,93 +402,4 @@ fn number(store: &dyn Access, tx: Tx, domain: u16, plan: &Plan) -> xenstore::Res
         Numbered { id, planned }
     });
     Ok(devices.collect())
-}
-
-/// A device whose number is known.
-struct Numbered {
-    id: DeviceId,
-    planned: Planned,
-}
-
-/// A device on its way.
-struct Task {
-    planned: Planned,
-    kind: Kind,
-    domain: u16,
-    id: DeviceId,
-    paths: Paths,
-    phase: Phase,
-    /// The back end's state may have changed since it was read.
-    is_stale: bool,
-    limit: Duration,
-    deadline: Duration,
-}
-
-enum Phase {
-    /// Until the back end is in state 2.
-    BackEnd,
-    /// Until the back end has opened the storage, which we hold as long.
-    Opening {
-        _storage: Option<Box<dyn Send>>,
-    },
-    /// Until netback has made the link.
-    Link,
-    /// Until a script has ended.
-    Script(PathBuf, Box<dyn RunningScript>),
-    Done,
-}
-
-impl Task {
-    fn new(domain: u16, numbered: Numbered, now: Duration) -> Self {
-        let Numbered { id, planned } = numbered;
-        let kind = planned.kind();
-        Self {
-            paths: Paths::new(planned.backend(), domain, &kind, id),
-            planned,
-            kind,
-            domain,
-            id,
-            phase: Phase::BackEnd,
-            is_stale: true,
-            limit: BACK_END_LIMIT,
-            deadline: now + BACK_END_LIMIT,
-        }
-    }
-
-    fn enter(&mut self, phase: Phase, now: Duration) {
-        self.limit = match phase {
-            Phase::Script(..) => SCRIPT_LIMIT,
-            _ => BACK_END_LIMIT,
-        };
-        self.deadline = now + self.limit;
-        self.phase = phase;
-    }
-
-    /// Whether no event tells when it can go on.
-    fn is_silent(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Opening { .. } | Phase::Link | Phase::Script(..)
-        )
-    }
-
-    fn state_path(&self) -> String {
-        format!("{}/state", self.paths.back)
-    }
-
-    fn name(&self) -> String {
-        self.id.to_string()
-    }
-
-    fn script_failed(&self, script: PathBuf, reason: String) -> Error {
-        Error::Script {
-            device: self.name(),
-            script,
-            reason,
-        }
-    }
-
-    fn doomed(&self) -> Doomed {
-        Doomed::new(self.planned.backend(), self.domain, &self.kind, self.id)
-    }
 }

@@ -26,6 +26,8 @@ mod plan;
 mod remove;
 mod script;
 mod sharing;
+mod task;
+mod unplug;
 mod vif;
 
 pub use disk::{Disk, Format, Mode};

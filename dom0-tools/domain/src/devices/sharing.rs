@@ -10,6 +10,7 @@ use super::error::{Error, InUse, Result};
 use super::host::{DeviceNumber, Host};
 use super::paths::{DeviceId, Kind};
 use super::plan::Hotplug;
+use super::remove::children;
 use super::{Disk, Mode};
 
 const BACK_ENDS: &str = "/local/domain/0/backend/vbd";
@@ -127,11 +128,4 @@ fn is_same_machine(store: &dyn Access, domain: u16, other: &str) -> StoreResult<
         return Ok(!exists(store, Tx::NONE, &format!("/local/domain/{other}"))?);
     };
     Ok(machine(&domain.to_string())?.is_some_and(|ours| ours == theirs))
-}
-
-fn children(store: &dyn Access, path: &str) -> StoreResult<Vec<String>> {
-    match store.list(Tx::NONE, path) {
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        result => result,
-    }
 }
