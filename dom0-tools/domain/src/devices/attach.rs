@@ -153,7 +153,7 @@ impl Devices<'_> {
             Phase::Opening { .. } => match self.host.driver(&task.kind, task.domain, task.id) {
                 Driver::Holding => Some(Phase::Done),
                 Driver::Absent | Driver::Present => {
-                    self.check_back_end(task)?;
+                    self.check_if_stale(task)?;
                     None
                 }
             },
@@ -243,7 +243,7 @@ impl Devices<'_> {
     }
 
     /// Connects an interface once netback has made its link.
-    fn connect_link(&self, task: &Task) -> Result<Option<Phase>> {
+    fn connect_link(&self, task: &mut Task) -> Result<Option<Phase>> {
         let Device::Vif(vif) = &task.planned.device else {
             return Ok(Some(Phase::Done));
         };
@@ -255,7 +255,7 @@ impl Devices<'_> {
             source,
         })?;
         let Some(link) = link else {
-            self.check_back_end(task)?;
+            self.check_if_stale(task)?;
             return Ok(None);
         };
         let mtu = bridge::connect(self.host, vif, &link, &task.name())?;
@@ -320,6 +320,14 @@ impl Devices<'_> {
                 let reason = read("hotplug-error")?.or(end.err()).or(status);
                 Err(task.script_failed(path, reason.unwrap_or_default()))
             }
+        }
+    }
+
+    /// Looks at the back end if it said something since the last time.
+    fn check_if_stale(&self, task: &mut Task) -> Result<()> {
+        match std::mem::take(&mut task.is_stale) {
+            true => self.check_back_end(task),
+            false => Ok(()),
         }
     }
 
