@@ -94,6 +94,8 @@ pub struct Daemon {
     stalled: BTreeSet<ConnectionId>,
     /// When the store is to be told the time at the latest.
     wake_at: Option<Instant>,
+    /// For bytes on their way from a peer to the store.
+    scratch: Vec<u8>,
 }
 
 impl Daemon {

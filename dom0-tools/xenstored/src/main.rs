@@ -41,6 +41,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         return process::start_in_background().context("can not start in the background");
     }
     notices::begin(options.verbose);
+    process::raise_file_limit();
     let settings = settings(options)?;
     let pid_file = options.pid_file.as_deref().map(absolute).transpose()?;
     if process::is_in_background() {

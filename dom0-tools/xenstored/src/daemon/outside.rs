@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use xen_abi::domctl::{XEN_DOMINF_DYING, XEN_DOMINF_SHUTDOWN};
 use xen_abi::xen::VIRQ_DOM_EXC;
@@ -17,6 +18,8 @@ use crate::trace::Trace;
 
 /// The entry of a domain's grant table that is the ring's page (`GNTTAB_RESERVED_XENSTORE`).
 const RING_REFERENCE: u32 = 1;
+/// Between complaints about rings.
+const QUIET: Duration = Duration::from_secs(1);
 /// Pending ports that are taken in a turn.
 const PORTS_A_TURN: usize = 64;
 
@@ -62,6 +65,8 @@ pub struct Outside {
     /// Rings that were connected or began anew, and are to be looked at.
     pub fresh: Vec<ConnectionId>,
     pending: bool,
+    /// No complaint about rings before this.
+    quiet_until: Option<Instant>,
 }
 
 impl Channels {
@@ -100,6 +105,7 @@ impl Outside {
             rebased: Vec::new(),
             trace,
             fresh: Vec::new(),
+            quiet_until: None,
         }
     }
 
@@ -200,12 +206,17 @@ impl Outside {
     }
 
     /// A ring is served no longer: its domain is told why.
-    pub fn fail(&self, connection: ConnectionId, fault: Fault) {
+    pub fn fail(&mut self, connection: ConnectionId, fault: Fault) {
         if let Some(link) = self.links.get(&connection) {
-            tracing::warn!(
-                "the ring of domain {} is not served any longer: {fault:?}",
-                link.domain
-            );
+            let now = Instant::now();
+            // A domain may begin anew, and fail, without end.
+            if self.quiet_until.is_none_or(|until| until <= now) {
+                self.quiet_until = Some(now + QUIET);
+                tracing::warn!(
+                    "the ring of domain {} is not served any longer: {fault:?}",
+                    link.domain
+                );
+            }
             link.ring.fail(fault);
             self.kick(connection);
         }

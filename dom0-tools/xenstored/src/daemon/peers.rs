@@ -63,20 +63,27 @@ impl Daemon {
         if matches!(self.server.peer(connection), Some(Peer::Ring(_))) {
             self.settle_ring(connection);
         }
+        let mut bytes = std::mem::take(&mut self.scratch);
+        let taken = self.take_pieces(connection, &mut bytes);
+        self.scratch = bytes;
+        taken
+    }
+
+    fn take_pieces(&mut self, connection: ConnectionId, bytes: &mut Vec<u8>) -> Result<Taken, End> {
         for _ in 0..PIECES_A_TURN {
             let wanted = self.server.wanted(connection).min(PIECE);
             if wanted == 0 {
                 return Ok(Taken::Stalled);
             }
-            let bytes = self.piece(connection, wanted)?;
+            self.piece(connection, wanted, bytes)?;
             if bytes.is_empty() {
                 return Ok(Taken::All);
             }
             let domain = self.domain_of(connection);
             let starts = wanted == xenstore::wire::HEADER_SIZE;
             let peer = (connection, domain);
-            self.outside.trace.bytes(Way::In, peer, starts, &bytes);
-            let received = self.server.receive(connection, &bytes, &mut self.outside);
+            self.outside.trace.bytes(Way::In, peer, starts, bytes);
+            let received = self.server.receive(connection, bytes, &mut self.outside);
             received.map_err(|_| End::Oversized)?;
             if self.server.peer(connection).is_none() {
                 return Ok(Taken::All);
@@ -101,18 +108,23 @@ impl Daemon {
         self.outside.rebase(connection);
     }
 
-    fn piece(&mut self, connection: ConnectionId, wanted: usize) -> Result<Vec<u8>, End> {
+    /// Takes at most `wanted` bytes from a peer, in place of what `bytes` has.
+    fn piece(
+        &mut self,
+        connection: ConnectionId,
+        wanted: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        bytes.clear();
         let at = position(&self.server, connection);
         if let Some(link) = self.outside.link_of(connection) {
-            let mut bytes = vec![0; wanted];
-            let count = link.ring.take(at, &mut bytes)?;
+            bytes.resize(wanted, 0);
+            let count = link.ring.take(at, bytes)?;
             bytes.truncate(count);
-            return Ok(bytes);
+        } else if let Some(socket) = self.sockets.get(connection) {
+            socket.take(wanted, bytes).map_err(|_| End::Closed)?;
         }
-        match self.sockets.get(connection) {
-            Some(socket) => socket.take(wanted).map_err(|_| End::Closed),
-            None => Ok(Vec::new()),
-        }
+        Ok(())
     }
 
     /// Sends what waits, and makes what was taken count. To be called when the turn is kept.

@@ -139,6 +139,8 @@ impl Sockets {
     pub fn close(&mut self, connection: ConnectionId, registry: &Registry) {
         if let Some(socket) = self.peers.remove(&connection) {
             self.by_token.remove(&socket.token);
+            // Somebody may have been left waiting because there were too many.
+            self.pending = self.listener.is_some();
             let deregistered = registry.deregister(&mut SourceFd(&socket.stream.as_raw_fd()));
             if let Err(error) = deregistered {
                 tracing::debug!("{connection} stays registered: {error}");
@@ -148,13 +150,14 @@ impl Sockets {
 }
 
 impl Socket {
-    /// Takes at most `wanted` bytes; none if none have come.
-    pub fn take(&mut self, wanted: usize) -> Result<Vec<u8>, Gone> {
+    /// Adds at most `wanted` bytes to `bytes`; none if none have come.
+    pub fn take(&mut self, wanted: usize, bytes: &mut Vec<u8>) -> Result<(), Gone> {
         if self.input.is_empty() && self.readable {
             self.read()?;
         }
-        let rest = self.input.split_off(wanted.min(self.input.len()));
-        Ok(std::mem::replace(&mut self.input, rest))
+        let count = wanted.min(self.input.len());
+        bytes.extend(self.input.drain(..count));
+        Ok(())
     }
 
     /// Whether there may be something to take.

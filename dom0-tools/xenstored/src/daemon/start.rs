@@ -86,6 +86,7 @@ impl Daemon {
             awake,
             stalled: BTreeSet::new(),
             wake_at: None,
+            scratch: Vec::new(),
         })
     }
 }

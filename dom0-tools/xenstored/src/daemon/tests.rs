@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use xen_abi::domctl::{DomctlCreatedomain, XEN_DOMCTL_CDF_HAP, XEN_DOMCTL_CDF_HVM};
@@ -438,6 +439,42 @@ fn a_flood_of_requests_leaves_others_their_turn() {
     let connection = ring(&host, &flood);
     let waiting = host.daemon().server.waiting(connection);
     assert!(taken <= 1008 && waiting <= 20 * 64, "{waiting} bytes wait");
+}
+
+#[test]
+fn a_page_that_changes_all_the_time_harms_nobody_else() {
+    let mut host = Host::new();
+    let bad = host.guest();
+    let mut good = host.guest();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = 1_u32;
+            while !stop.load(Ordering::Relaxed) {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Mostly bytes of requests, often indices, sometimes the connection.
+                let at = match random >> 28 {
+                    0..10 => random >> 8 & 1020,
+                    10..15 => 2048 + (random >> 8 & 12),
+                    _ => 2068,
+                };
+                bad.page.store_u32(at as usize, random >> 16 & 0x3ff);
+                if random >> 20 & 7 == 0 {
+                    bad.end.kick();
+                }
+            }
+        });
+        for _ in 0..60 {
+            let path = good.ask(host.daemon(), MessageType::GET_DOMAIN_PATH, b"9\0");
+            assert_eq!(path, b"/local/domain/9\0");
+        }
+        host.restart();
+        let path = good.ask(host.daemon(), MessageType::GET_DOMAIN_PATH, b"9\0");
+        assert_eq!(path, b"/local/domain/9\0");
+        stop.store(true, Ordering::Relaxed);
+    });
+    let sound = host.tool(|client| client.control(&["check"]));
+    assert_eq!(sound.expect("answered"), "OK");
 }
 
 fn ring(host: &Host, guest: &Peer<GuestEnd>) -> xenstore::engine::ConnectionId {
