@@ -17,8 +17,10 @@ pub fn find(host: &dyn Host, name: &str, device: &str) -> Result<Link> {
     let found = host
         .link(name)
         .map_err(failed(device, "look for bridge", name))?;
-    if let Some(link) = found {
-        return Ok(link);
+    match found {
+        Some(link) if link.is_bridge => return Ok(link),
+        Some(_) => return Err(no_bridge(device, name)),
+        None => {}
     }
     if let Some(number) = name.strip_prefix("xenbr") {
         let name = format!("eth{number}");
@@ -46,6 +48,15 @@ fn first(host: &dyn Host, device: &str) -> Result<Link> {
             "could not find a bridge, and none was named".to_owned(),
         )
     })
+}
+
+fn no_bridge(device: &str, name: &str) -> Error {
+    Error::Invalid {
+        device: device.to_owned(),
+        reason: format!(
+            "{name} is no bridge of Linux: for one of Open vSwitch use script=vif-openvswitch"
+        ),
+    }
 }
 
 fn missing(device: &str, reason: String) -> Error {

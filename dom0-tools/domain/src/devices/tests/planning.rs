@@ -56,6 +56,13 @@ fn bridges_have_to_be_there() {
     };
     let text = refusal(&dom0, Device::Vif(elsewhere));
     assert!(text.contains("could not find bridge device nobr"), "{text}");
+    dom0.host.add_link("ovs0", false);
+    let other = Vif {
+        bridge: Some("ovs0".to_owned()),
+        ..Vif::default()
+    };
+    let text = refusal(&dom0, Device::Vif(other));
+    assert!(text.contains("ovs0 is no bridge of Linux"), "{text}");
     let any = Vif {
         bridge: Some(String::new()),
         ..Vif::default()
