@@ -4,11 +4,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use xenstore::{Access, Tx, exists, read_optional, transaction};
+use xenstore::{Access, Tx, exists, transaction};
 
 use super::error::{Complaint, Error, Result, StateText};
 use super::host::{Driver, OpenLoop, ScriptEnd};
-use super::nodes::{self, Nodes};
+use super::nodes::{self, Nodes, read_text};
 use super::paths::{DeviceId, Kind, Paths, record_directory};
 use super::plan::{Hotplug, Plan};
 use super::remove::Force;
@@ -173,7 +173,7 @@ impl Devices<'_> {
 
     /// Whether the back end waits for dom0's part: state 2.
     fn is_ready(&self, task: &Task) -> Result<bool> {
-        let state = read_optional(self.store, Tx::NONE, &task.state_path())?;
+        let state = read_text(self.store, Tx::NONE, &task.state_path())?;
         match state.as_deref() {
             Some("2" | "3" | "4") => Ok(true),
             Some("5" | "6") | None => Err(self.failed(task)?),
@@ -226,7 +226,7 @@ impl Devices<'_> {
     /// Writes below the back end's directory, but only if it is still there.
     fn tell_back_end(&self, task: &Task, values: &[(&str, String)]) -> Result<()> {
         let written = transaction(self.store, |tx| {
-            let state = read_optional(self.store, tx, &task.state_path())?;
+            let state = read_text(self.store, tx, &task.state_path())?;
             if !matches!(state.as_deref(), Some("2" | "3" | "4")) {
                 return Ok(false);
             }
@@ -309,9 +309,8 @@ impl Devices<'_> {
 
     /// A script has failed if its status says so, or what it left in the store.
     fn check_script(&self, task: &Task, path: PathBuf, end: ScriptEnd) -> Result<()> {
-        let read = |name: &str| {
-            read_optional(self.store, Tx::NONE, &format!("{}/{name}", task.paths.back))
-        };
+        let read =
+            |name: &str| read_text(self.store, Tx::NONE, &format!("{}/{name}", task.paths.back));
         let status = read("hotplug-status")?;
         let refused = matches!(status.as_deref(), Some("error" | "busy"));
         match end {
@@ -333,7 +332,7 @@ impl Devices<'_> {
 
     /// Finds out at once, not at the end of the time, that a back end has given up.
     fn check_back_end(&self, task: &Task) -> Result<()> {
-        let state = read_optional(self.store, Tx::NONE, &task.state_path())?;
+        let state = read_text(self.store, Tx::NONE, &task.state_path())?;
         let alive = matches!(state.as_deref(), Some("1" | "2" | "3" | "4"));
         match alive && self.complaint(task)?.0.is_none() {
             true => Ok(()),
@@ -343,13 +342,13 @@ impl Devices<'_> {
 
     fn complaint(&self, task: &Task) -> Result<Complaint> {
         let path = task.paths.back.replacen("/backend/", "/error/backend/", 1) + "/error";
-        Ok(Complaint(read_optional(self.store, Tx::NONE, &path)?))
+        Ok(Complaint(read_text(self.store, Tx::NONE, &path)?))
     }
 
     fn failed(&self, task: &Task) -> Result<Error> {
         Ok(Error::BackEnd {
             device: task.name(),
-            state: StateText(read_optional(self.store, Tx::NONE, &task.state_path())?),
+            state: StateText(read_text(self.store, Tx::NONE, &task.state_path())?),
             complaint: self.complaint(task)?,
         })
     }
@@ -369,7 +368,7 @@ impl Devices<'_> {
                 _ => "the back end was not ready",
             },
             limit: task.limit,
-            state: StateText(read_optional(self.store, Tx::NONE, &task.state_path())?),
+            state: StateText(read_text(self.store, Tx::NONE, &task.state_path())?),
             complaint: self.complaint(task)?,
         })
     }

@@ -1,9 +1,10 @@
 //! Devices of a configuration, as [`domcfg`] reads it.
 
 use domcfg::model::{Disk as DiskConfig, DiskBackend, DiskFormat, DiskSpecification, Nic, NicType};
-use xenstore::{Tx, read_optional};
+use xenstore::Tx;
 
 use super::error::{Error, Result};
+use super::nodes::read_text;
 use super::{Device, Devices, Disk, Format, Mode, Rate, Vif};
 
 impl Devices<'_> {
@@ -87,7 +88,7 @@ impl Devices<'_> {
         }
         for domain in self.store.list(Tx::NONE, "/local/domain")? {
             let path = format!("/local/domain/{domain}/name");
-            let is_it = read_optional(self.store, Tx::NONE, &path)?.as_deref() == Some(name);
+            let is_it = read_text(self.store, Tx::NONE, &path)?.as_deref() == Some(name);
             if let (true, Ok(number)) = (is_it, domain.parse()) {
                 return Ok(number);
             }

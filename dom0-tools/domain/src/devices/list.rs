@@ -2,9 +2,10 @@
 //!
 //! The front end's directory is the guest's: what is there may be anything, and is read as numbers as far as it goes.
 
-use xenstore::{Access, Result as StoreResult, Tx, read_optional};
+use xenstore::{Access, Result as StoreResult, Tx};
 
 use super::error::Result;
+use super::nodes::read_text;
 use super::paths::{BackPath, DeviceId, Kind, front_path, record_directory};
 use super::{Devices, MacAddress, VirtualDisk};
 
@@ -72,7 +73,7 @@ impl Devices<'_> {
         let mut vifs = Vec::new();
         for (number, back_path, path) in self.recorded(domain, &Kind::Vif)? {
             let record = format!("{}/{number}", record_directory(domain, &Kind::Vif));
-            let mac = read_optional(self.store, Tx::NONE, &format!("{record}/mac"))?;
+            let mac = read_text(self.store, Tx::NONE, &format!("{record}/mac"))?;
             let front = Front::new(self.store, domain, &Kind::Vif, number);
             vifs.push(VifState {
                 number,
@@ -105,7 +106,7 @@ impl Devices<'_> {
         let mut devices = Vec::new();
         for number in names.iter().filter_map(|name| name.parse().ok()) {
             let path = format!("{directory}/{number}/backend");
-            let back = read_optional(self.store, Tx::NONE, &path)?;
+            let back = read_text(self.store, Tx::NONE, &path)?;
             let parsed = back.as_deref().and_then(BackPath::parse);
             devices.extend(
                 back.zip(parsed)

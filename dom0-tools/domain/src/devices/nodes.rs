@@ -178,6 +178,15 @@ pub fn write(
     write_all(&paths.back, &nodes.back)
 }
 
+/// The value of a node, if there is such a node. Another domain may have written it: what is no text comes out as one that means nothing.
+pub fn read_text(store: &dyn Access, tx: Tx, path: &str) -> Result<Option<String>> {
+    match store.read(tx, path) {
+        Ok(value) => Ok(Some(String::from_utf8_lossy(&value).into_owned())),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Removes a node that may be missing.
 pub fn clear(store: &dyn Access, tx: Tx, path: &str) -> Result<()> {
     match store.remove(tx, path) {

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use xenstore::{Access, Result as StoreResult, Tx, exists, read_optional, transaction};
+use xenstore::{Access, Result as StoreResult, Tx, exists, transaction};
 
 use super::Devices;
 use super::error::{Complaint, Error, Result, StateText};
 use super::host::Driver;
-use super::nodes::{clear, prune};
+use super::nodes::{clear, prune, read_text};
 use super::paths::{BackPath, DeviceId, Kind, Paths, front_path, record_directory};
 
 /// How long a back end may take to close.
@@ -66,7 +66,7 @@ impl Doomed {
         number: u32,
     ) -> StoreResult<Option<Self>> {
         let record = format!("{}/{number}", record_directory(domain, kind));
-        let back = read_optional(store, Tx::NONE, &format!("{record}/backend"))?;
+        let back = read_text(store, Tx::NONE, &format!("{record}/backend"))?;
         let Some(path) = back.as_deref().and_then(BackPath::parse) else {
             return Ok(None);
         };
@@ -195,7 +195,7 @@ impl Devices<'_> {
                 if force {
                     prune(self.store, tx, &device.paths.front)?;
                 }
-                let Some(state) = read_optional(self.store, tx, &device.state_path())? else {
+                let Some(state) = read_text(self.store, tx, &device.state_path())? else {
                     continue;
                 };
                 self.store
@@ -265,7 +265,7 @@ impl Devices<'_> {
 
     /// Whether a back end has closed, is gone, or never was.
     fn is_closed(&self, device: &Doomed) -> StoreResult<bool> {
-        let state = read_optional(self.store, Tx::NONE, &device.state_path())?;
+        let state = read_text(self.store, Tx::NONE, &device.state_path())?;
         if matches!(state.as_deref(), None | Some("6")) {
             return Ok(true);
         }
@@ -274,7 +274,7 @@ impl Devices<'_> {
     }
 
     fn still_open(&self, device: &Doomed) -> Result<Error> {
-        let state = read_optional(self.store, Tx::NONE, &device.state_path())?;
+        let state = read_text(self.store, Tx::NONE, &device.state_path())?;
         Ok(Error::TimedOut {
             device: device.id.to_string(),
             waiting: "the guest did not let go of the device",

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use xenstore::{Access, Result, Tx, read_optional};
+use xenstore::{Access, Result, Tx};
 
 use super::host::ScriptCall;
+use super::nodes::read_text;
 use super::paths::{DeviceId, Kind};
 
 /// What a script is called for.
@@ -37,7 +38,7 @@ pub fn call(
         ("XENBUS_BASE_PATH", "backend".to_owned()),
     ];
     if *kind == Kind::Vif {
-        let gateway = read_optional(store, Tx::NONE, &format!("{back}/gatewaydev"))?;
+        let gateway = read_text(store, Tx::NONE, &format!("{back}/gatewaydev"))?;
         environment.push(("netdev", gateway.unwrap_or_default()));
         environment.push(("vif", link_name(domain, id)));
     }

@@ -4,10 +4,11 @@
 //! do not count: after a reboot the old domain may not be gone yet. Scripts of Xen and these tools see each other: both look at the
 //! nodes `physical-device` under one lock.
 
-use xenstore::{Access, Result as StoreResult, Tx, exists, read_optional};
+use xenstore::{Access, Result as StoreResult, Tx, exists};
 
 use super::error::{Error, InUse, Result};
 use super::host::{DeviceNumber, Host};
+use super::nodes::read_text;
 use super::paths::{DeviceId, Kind};
 use super::plan::Hotplug;
 use super::remove::children;
@@ -91,12 +92,12 @@ fn used_by_domain(
         let home = format!("{BACK_ENDS}/{other}");
         for disk in children(store, &home)? {
             let back = format!("{home}/{disk}");
-            let number = read_optional(store, Tx::NONE, &format!("{back}/physical-device"))?;
+            let number = read_text(store, Tx::NONE, &format!("{back}/physical-device"))?;
             let number = number.as_deref().and_then(DeviceNumber::of_node);
             if !number.is_some_and(|number| devices.contains(&number)) {
                 continue;
             }
-            let mode = read_optional(store, Tx::NONE, &format!("{back}/mode"))?.unwrap_or_default();
+            let mode = read_text(store, Tx::NONE, &format!("{back}/mode"))?.unwrap_or_default();
             let writes = Mode::of_node(&mode) == Mode::ReadWrite;
             if (wanted.writes() || writes) && !is_same_machine(store, domain, &other)? {
                 return describe(store, &other, &disk, &mode).map(Some);
@@ -107,7 +108,7 @@ fn used_by_domain(
 }
 
 fn describe(store: &dyn Access, domain: &str, disk: &str, mode: &str) -> StoreResult<InUse> {
-    let name = read_optional(store, Tx::NONE, &format!("/local/domain/{domain}/name"))?;
+    let name = read_text(store, Tx::NONE, &format!("/local/domain/{domain}/name"))?;
     let disk = match disk.parse() {
         Ok(number) => DeviceId::new(&Kind::Vbd, number).to_string(),
         Err(_) => disk.to_owned(),
@@ -122,8 +123,7 @@ fn describe(store: &dyn Access, domain: &str, disk: &str, mode: &str) -> StoreRe
 
 /// Whether two domains are one virtual machine. One without a home is on its way out, and does not count either.
 fn is_same_machine(store: &dyn Access, domain: u16, other: &str) -> StoreResult<bool> {
-    let machine =
-        |domain: &str| read_optional(store, Tx::NONE, &format!("/local/domain/{domain}/vm"));
+    let machine = |domain: &str| read_text(store, Tx::NONE, &format!("/local/domain/{domain}/vm"));
     let Some(theirs) = machine(other)? else {
         return Ok(!exists(store, Tx::NONE, &format!("/local/domain/{other}"))?);
     };

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use xenstore::{Result as StoreResult, Tx, read_optional};
+use xenstore::{Result as StoreResult, Tx};
 
 use super::error::{Error, Result};
+use super::nodes::read_text;
 use super::paths::Kind;
 use super::plan::{BLOCK_SCRIPT, BRIDGE_SCRIPT};
 use super::remove::{Doomed, children};
@@ -31,7 +32,7 @@ impl Devices<'_> {
 
     fn end_disk(&self, device: &Doomed) -> Result<()> {
         let read = |name: &str| {
-            read_optional(
+            read_text(
                 self.store,
                 Tx::NONE,
                 &format!("{}/{name}", device.paths.back),
@@ -72,7 +73,7 @@ impl Devices<'_> {
         for domain in children(self.store, BACK_ENDS)? {
             for disk in children(self.store, &format!("{BACK_ENDS}/{domain}"))? {
                 let back = format!("{BACK_ENDS}/{domain}/{disk}");
-                let other = read_optional(self.store, Tx::NONE, &format!("{back}/node"))?;
+                let other = read_text(self.store, Tx::NONE, &format!("{back}/node"))?;
                 if back != device.paths.back && other.as_deref() == Some(node) {
                     return Ok(true);
                 }
@@ -83,7 +84,7 @@ impl Devices<'_> {
 
     fn end_vif(&self, device: &Doomed) -> Result<()> {
         let read = |name: &str| {
-            read_optional(
+            read_text(
                 self.store,
                 Tx::NONE,
                 &format!("{}/{name}", device.paths.back),

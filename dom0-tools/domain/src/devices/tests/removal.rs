@@ -180,3 +180,16 @@ fn qemu_is_waited_for_two_seconds() {
     );
     dom0.assert_nothing_left("after removal");
 }
+
+#[test]
+fn a_back_end_that_writes_rubbish_goes_nevertheless() {
+    let dom0 = with_devices();
+    for name in ["state", "node", "params", "script"] {
+        let path = format!("{DISK}/{name}");
+        dom0.store
+            .write(Tx::NONE, &path, &[0xff, 0xfe, 0])
+            .expect("written");
+    }
+    dom0.devices().remove_all(1).expect("removed");
+    dom0.assert_nothing_left("after removal");
+}
