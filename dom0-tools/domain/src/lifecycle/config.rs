@@ -3,7 +3,7 @@
 use domcfg::DomainConfig;
 use domcfg::cpuid::CpuidPolicy;
 use domcfg::identity::Uuid;
-use domcfg::model::{BuildInfo, CreateInfo, DomainType, TimerMode, TscMode};
+use domcfg::model::{BuildInfo, CreateInfo, DomainType, GuestInfo, TimerMode, TscMode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use xen_abi::arch_x86::{
@@ -169,8 +169,15 @@ fn check_type(config: &DomainConfig) -> Result<()> {
     if !config.pcidevs.is_empty() {
         return refuse("passthrough not yet supported for x86 PVH guests");
     }
-    if !config.b_info.vnuma_nodes.is_empty() {
+    let build = &config.b_info;
+    if !build.vnuma_nodes.is_empty() {
         return refuse("vnuma= is not supported");
+    }
+    if matches!(&build.u, GuestInfo::Pvh(info) if info.pvshim == Some(true)) {
+        return refuse("pvshim= is not supported: use the guest's kernel as a PVH kernel");
+    }
+    if build.bootloader.is_some() && build.kernel.is_none() {
+        return refuse("bootloader= is not supported: give kernel= and ramdisk=");
     }
     match config.c_info.name.as_deref() {
         None | Some("") => refuse("a domain needs a name: name= is missing"),

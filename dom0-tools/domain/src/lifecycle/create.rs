@@ -16,6 +16,9 @@ use super::{Toolstack, nodes};
 use crate::build::{self, Built, Files, Plan, Unpacked};
 use crate::devices::{self, Device, DeviceId};
 
+/// Number of a domain that may have any (`INVALID_DOMID`).
+const ANY_NUMBER: u32 = u32::MAX;
+
 /// A domain to be made, with every choice made. See [`Toolstack::request`].
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -130,23 +133,37 @@ impl Toolstack<'_> {
 
     /// Keeps the configuration with the choices that were made, for `xl list -l` and for the domain's next start.
     fn keep_config(&self, domain: DomId, request: &Request, ids: &[DeviceId]) -> Result<()> {
-        let mut config = request.config.clone();
-        let vifs = request.devices.devices.iter().zip(ids);
-        let vifs = vifs.filter_map(|(planned, id)| match (&planned.device, id) {
-            (Device::Vif(vif), DeviceId::Vif(number)) => Some((vif, *number)),
-            _ => None,
-        });
-        for (nic, (vif, number)) in config.nics.iter_mut().zip(vifs) {
-            nic.devid = Some(number);
-            nic.mac = vif.mac.unwrap_or(nic.mac);
-            nic.bridge = vif.bridge.clone().or(nic.bridge.take());
-            nic.nictype = NicType::Vif;
-        }
+        let config = kept_config(request, ids);
         let files = self.userdata_of(domain, request.description.uuid);
         let _lock = files.lock()?;
         let json = domcfg::pretty(&config.to_libxl_json());
         files.write(CONFIG, json.as_bytes())
     }
+}
+
+/// The configuration as libxl keeps it: what is the same at every start is filled in.
+fn kept_config(request: &Request, ids: &[DeviceId]) -> DomainConfig {
+    let mut config = request.config.clone();
+    if request.plan.domain.is_none() {
+        config.c_info.domid = ANY_NUMBER;
+    }
+    let (build, about) = (&mut config.b_info, &request.description);
+    build.video_memkb = Some(about.video_memory_kib);
+    build.arch_x86.msr_relaxed = Some(request.plan.msr_relaxed);
+    for disk in &mut config.disks {
+        disk.colo_restore_enable = Some(false);
+    }
+    let devices = request.devices.devices.iter().zip(ids);
+    let vifs = devices.filter_map(|(planned, id)| match (&planned.device, id) {
+        (Device::Vif(vif), DeviceId::Vif(number)) => Some((vif, *number)),
+        _ => None,
+    });
+    for (nic, (vif, number)) in config.nics.iter_mut().zip(vifs) {
+        nic.devid = Some(number);
+        nic.mac = vif.mac.unwrap_or(nic.mac);
+        nic.nictype = NicType::Vif;
+    }
+    config
 }
 
 /// What a thread gave; one that panicked takes this one with it.
