@@ -86,13 +86,15 @@ fn parse_interval(text: &str) -> Result<u32, RateError> {
     u32::try_from(u64::from(number) * factor).map_err(|_| RateError::IntervalOutOfRange)
 }
 
-/// The digits at the start as a number, if it has at most 32 bits, and what follows them; `None` without a digit.
+/// The digits at the start as a number, if it has at most 32 bits, and what follows them; `None` without a digit. As everywhere in
+/// configurations, a zero in front makes it octal.
 fn split_number(text: &str) -> Option<(Option<u32>, &str)> {
     let end = text
         .find(|character: char| !character.is_ascii_digit())
         .unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
-    (!digits.is_empty()).then(|| (digits.parse().ok(), unit))
+    let number = crate::number::parse(digits).and_then(|number| u32::try_from(number).ok());
+    (!digits.is_empty()).then_some((number, unit))
 }
 
 #[cfg(test)]
@@ -113,6 +115,7 @@ mod tests {
         assert_eq!(Rate::parse("1MB/s@20ms"), rate(20_000, 20_000));
         assert_eq!(Rate::parse("100b/s@1s"), rate(12, 1_000_000));
         assert_eq!(Rate::parse("1GB/s@10"), rate(10_000_000_000, 10_000_000));
+        assert_eq!(Rate::parse("010Mb/s@010ms"), rate(8_000, 8_000));
         assert_eq!(
             Rate::parse("4294967295GB/s@1us"),
             rate(4_294_967_295_000, 1)
@@ -127,6 +130,7 @@ mod tests {
             assert_eq!(Rate::parse(text), Err(RateError::Rate), "{text}");
         }
         assert_eq!(Rate::parse("0Mb/s"), Err(RateError::RateOutOfRange));
+        assert_eq!(Rate::parse("08Mb/s"), Err(RateError::RateOutOfRange));
         assert_eq!(Rate::parse("4294967296b/s"), Err(RateError::RateOutOfRange));
         assert_eq!(
             Rate::parse("4294967295GB/s@4294s"),
