@@ -220,4 +220,24 @@ mod tests {
             assert_eq!(guest_reads(&guest), b"x");
         }
     }
+
+    #[test]
+    fn whatever_is_in_the_page_is_harmless() {
+        let (ring, guest) = ring();
+        let mut state = 0x9e37_79b9_u32;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state
+        };
+        for _ in 0..20_000 {
+            let index = [IN_CONS, IN_PROD, OUT_CONS, OUT_PROD][random() as usize % 4];
+            let shift = random() % 32;
+            guest.store_u32(index, random() >> shift);
+            assert!(take(&ring).len() <= OUT_BYTES);
+            assert!(ring.room() <= IN_BYTES);
+            assert!(ring.put(&[b'x'; 2000]) <= IN_BYTES);
+        }
+    }
 }
