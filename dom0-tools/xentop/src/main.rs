@@ -11,6 +11,8 @@ mod devices;
 mod keys;
 mod live;
 mod options;
+#[cfg(test)]
+mod original;
 mod sample;
 mod screen;
 mod summary;

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_table_is_that_of_the_original() {
+    fn cells_are_filled_to_the_widths_of_their_columns() {
         let mut dom0 = domain(0, "Domain-0", 29_400_000_000);
         dom0.max_memory = None;
         dom0.state = State {
