@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use xen_abi::errno::Errno;
 use xenstore::engine::{ConnectionId, Restorer, Server, Unsound};
 
 use super::outside::{Channels, Outside, position};
@@ -101,12 +102,17 @@ fn open_trace(settings: &Settings) -> Trace {
     trace
 }
 
-/// A daemon that was killed just now may hold the virtual interrupt a moment longer.
 fn open_channels(xen: super::Xen) -> xenctl::Result<Channels> {
-    let end = Instant::now() + PATIENCE;
+    patiently(Instant::now() + PATIENCE, || Channels::open(xen.clone()))
+}
+
+/// Tries until `end`: a daemon that was killed just now may hold its event channels a moment longer. The virtual interrupt is `EEXIST` then, and
+/// ports of others are `EINVAL`.
+fn patiently<T>(end: Instant, mut attempt: impl FnMut() -> xenctl::Result<T>) -> xenctl::Result<T> {
+    const HELD: [Errno; 2] = [Errno::EEXIST, Errno::EINVAL];
     loop {
-        match Channels::open(xen.clone()) {
-            Err(error) if error.errno == xen_abi::errno::Errno::EEXIST && Instant::now() < end => {
+        match attempt() {
+            Err(error) if HELD.contains(&error.errno) && Instant::now() < end => {
                 std::thread::sleep(RETRY);
             }
             result => return result,
@@ -136,7 +142,8 @@ fn connect_kernel(
     if let Some(xen) = &settings.xen {
         let own = xen.backend.own_store_ring()?;
         let connection = server.connect_master(own.port);
-        outside.link_master(connection, Ring::adopt)?;
+        let end = Instant::now() + PATIENCE;
+        patiently(end, || outside.link_master(connection, Ring::adopt))?;
     }
     Ok(())
 }
@@ -158,18 +165,23 @@ fn resume(
         restorer.apply(change)?;
     }
     let mut server = restorer.finish()?;
+    // Those that died meanwhile are told of now.
+    server.check_domains(outside);
     let rings: Vec<_> = server.rings().collect();
-    for &(domain, port, connection) in &rings {
+    let end = Instant::now() + PATIENCE;
+    for (domain, port, connection) in rings {
         let base = base_of(&loaded.bases, domain);
-        if let Err(error) = resume_ring(&mut server, outside, connection, (domain, port), base) {
-            tracing::warn!("domain {domain} can not be connected again: {error}");
+        let ring = (domain, port);
+        let resumed = patiently(end, || {
+            resume_ring(&mut server, outside, connection, ring, base)
+        });
+        if let Err(error) = resumed {
+            tracing::error!("domain {domain} can not be connected again: {error}");
         }
     }
     if server.ring(0).is_none() {
         connect_kernel(settings, &mut server, outside)?;
     }
-    // Those that died meanwhile are told of now.
-    server.check_domains(outside);
     tracing::info!("{} domains are served as before", outside.count());
     Ok(server)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 use xen_abi::domctl::{DomctlCreatedomain, XEN_DOMCTL_CDF_HAP, XEN_DOMCTL_CDF_HVM};
 use xen_abi::sched::SHUTDOWN_POWEROFF;
@@ -135,7 +136,9 @@ impl Host {
         let kernel = xen.kernel_store_ring().expect("a ring");
         let page = kernel.page.clone();
         let kernel = Peer::new(KernelEnd(kernel), page);
-        let dir = TempDir::new().expect("a directory");
+        // In memory, where the state is kept on a real host, too.
+        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        let dir = dir.expect("a directory");
         let mut host = Self {
             xen,
             kernel,
@@ -325,6 +328,71 @@ fn messages_in_pieces_go_on_after_a_kill() {
     assert!(host.kernel.messages.is_empty());
 }
 
+/// A turn that ends at some point, as a kill would end it.
+fn broken_turn(daemon: &mut Daemon, stage: u32) {
+    let steps: [fn(&mut Daemon); 4] = [
+        |daemon| drop(daemon.wait(Some(Duration::ZERO))),
+        Daemon::take_requests,
+        Daemon::keep,
+        Daemon::send,
+    ];
+    for step in steps.iter().take(stage as usize) {
+        step(daemon);
+    }
+}
+
+/// What a kernel asks, and what it must be answered, whatever happens to the daemon.
+fn questions() -> Vec<(Message, Vec<u8>)> {
+    let mut questions = Vec::new();
+    let mut ask = |kind, payload: &[u8], answer: &[u8]| {
+        questions.push((Message::new(kind, payload), answer.to_vec()));
+    };
+    for round in 0..40_u8 {
+        // Numbers of transactions show whether a request was done once.
+        let next = format!("{}\0", u32::from(round) + 1);
+        ask(MessageType::TRANSACTION_START, b"\0", next.as_bytes());
+        let value = vec![round; 50 * usize::from(round)];
+        ask(
+            MessageType::WRITE,
+            &[b"/tool/x\0", value.as_slice()].concat(),
+            b"OK\0",
+        );
+        ask(MessageType::READ, b"/tool/x\0", &value);
+    }
+    questions
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, ..ProptestConfig::default() })]
+    #[test]
+    fn no_request_is_lost_or_done_twice_however_often_the_daemon_is_killed(
+        moves in proptest::collection::vec((0_u32..5, any::<bool>(), any::<bool>(), 1_usize..1500), 20..120),
+    ) {
+        let mut host = Host::new();
+        let questions = questions();
+        let stream: Vec<u8> = questions.iter().flat_map(|(request, _)| request.encode()).collect();
+        let mut left = stream.as_slice();
+        let whole = std::iter::repeat_n((4, false, true, usize::MAX), 400);
+        for (stage, kill, read, size) in moves.into_iter().chain(whole) {
+            let (now, later) = left.split_at(size.min(left.len()));
+            let rest = host.kernel.write(now).len();
+            left = &left[now.len() - rest..];
+            debug_assert!(later.len() <= left.len());
+            broken_turn(host.daemon(), stage);
+            if kill {
+                host.restart();
+            }
+            if read {
+                host.kernel.read();
+            }
+        }
+        let answers: Vec<&[u8]> = host.kernel.messages.iter().map(|m| m.payload.as_slice()).collect();
+        let expected: Vec<&[u8]> = questions.iter().map(|(_, answer)| answer.as_slice()).collect();
+        prop_assert!(left.is_empty());
+        prop_assert_eq!(answers, expected);
+    }
+}
+
 #[test]
 fn watches_of_rings_survive_a_kill() {
     let mut host = Host::new();
@@ -380,6 +448,23 @@ fn the_death_of_a_domain_is_told_even_if_the_daemon_was_dead() {
     let introduced = host.tool(|client| client.is_introduced(domain.0));
     assert!(!introduced.expect("answered"));
     assert_eq!(host.xen.port_count(domain), 0);
+}
+
+#[test]
+fn a_port_that_the_killed_daemon_still_holds_is_waited_for() {
+    let mut host = Host::new();
+    let mut guest = host.guest();
+    host.daemon = None;
+    host.xen
+        .fail_next(xenctl::call::BIND_VIRQ, xen_abi::errno::Errno::EEXIST);
+    host.xen.fail_after(
+        xenctl::call::BIND_INTERDOMAIN,
+        1,
+        xen_abi::errno::Errno::EINVAL,
+    );
+    host.start();
+    let path = guest.ask(host.daemon(), MessageType::GET_DOMAIN_PATH, b"4\0");
+    assert_eq!(path, b"/local/domain/4\0");
 }
 
 #[test]
