@@ -105,7 +105,14 @@ impl Keeper {
             return;
         }
         if let Err(error) = file.append(turn, &mut self.scratch) {
-            return self.give_up(&error, now);
+            tracing::warn!(
+                "a turn can not be kept in {}: {error}",
+                self.place.display()
+            );
+            // The turns may be what fills the disk. A file that is open has its room still.
+            self.file = None;
+            file::discard(&self.place);
+            return self.snapshot(server, &bases(), now);
         }
         if file.turns() > self.turns_enough {
             self.shorten(server, &bases());
