@@ -141,6 +141,11 @@ impl Server {
         self.store.domains.usage(domain, item)
     }
 
+    /// How many nodes and watches requests touched so far: what they cost, apart from the time each takes.
+    pub fn work(&self) -> u64 {
+        self.store.work
+    }
+
     /// Tells the time, in milliseconds since any moment: events that waited too long are dropped. When the next will be, if any waits.
     pub fn advance(&mut self, now_ms: u64) -> Option<u64> {
         self.now_ms = now_ms;

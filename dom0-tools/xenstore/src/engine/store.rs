@@ -22,6 +22,8 @@ pub struct Store {
     pub quotas: Quotas,
     /// Changes that were not taken yet, if they are recorded at all.
     pub changes: Option<Vec<Change>>,
+    /// How many nodes and watches requests touched.
+    pub work: u64,
 }
 
 impl Store {
@@ -33,6 +35,7 @@ impl Store {
             domains,
             quotas,
             changes: None,
+            work: 0,
         }
     }
 
@@ -81,6 +84,7 @@ impl Store {
         caller: Caller,
         path: &Path,
     ) -> Result<Option<Node>, Errno> {
+        self.work += 1;
         let Some(tx) = tx else {
             return Ok(self.nodes.get(path).cloned());
         };
@@ -152,6 +156,7 @@ impl Store {
 
     /// Writes a node that has its generation, or removes one without children, for everybody to see.
     pub fn set_in_tree(&mut self, path: &Path, node: Option<Node>) {
+        self.work += 1;
         let old = match node.clone() {
             Some(node) => self.nodes.insert(path.clone(), node),
             None => self.nodes.remove(path),

@@ -26,6 +26,7 @@ impl Server {
     ) {
         let mut asked: Option<(ConnectionId, bool)> = None;
         for found in self.watches.concerned(path, event == Event::Exact) {
+            self.store.work += 1;
             let allowed = match asked {
                 Some((connection, allowed)) if connection == found.connection => allowed,
                 _ => self.may_know(found.connection, witnesses),
