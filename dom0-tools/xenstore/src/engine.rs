@@ -11,6 +11,7 @@ mod host;
 mod node;
 mod output;
 mod quota;
+mod rate;
 mod requests;
 mod requests_held;
 mod rights;

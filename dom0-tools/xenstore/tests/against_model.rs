@@ -91,7 +91,16 @@ const PERMISSIONS: [&str; 14] = [
     "n0", "r0", "b0", "n1", "r1", "b1", "w2", "n2", "r2", "b3", "n3", "r3", "r9", "x1",
 ];
 
+/// Events are not dropped because of the time.
+fn settings() -> Settings {
+    Settings {
+        event_timeout_ms: None,
+        ..Settings::default()
+    }
+}
+
 struct Pair {
+    now_ms: u64,
     model: Model,
     server: Server,
     world: World,
@@ -102,11 +111,12 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let mut server = Server::new(&Settings::default());
+        let mut server = Server::new(&settings());
         server.record_changes(true);
         let changes = server.snapshot();
         let sockets = [server.connect_socket(), server.connect_socket()];
         let mut pair = Self {
+            now_ms: 0,
             model: Model::new(),
             server,
             world: World(Default::default()),
@@ -243,7 +253,7 @@ impl Pair {
     /// A store made again from what was written down is the same.
     fn compare_restored(&mut self) {
         self.changes.append(&mut self.server.take_changes());
-        let mut restorer = Restorer::new(&Settings::default());
+        let mut restorer = Restorer::new(&settings());
         for change in &self.changes {
             let mut bytes = Vec::new();
             change.encode(&mut bytes);
@@ -260,6 +270,9 @@ impl Pair {
     }
 
     fn step(&mut self, dice: &mut Dice) {
+        // Time enough for any number of writes.
+        self.now_ms += 10_000;
+        self.server.advance(self.now_ms);
         let keys = [
             Key::Socket(0),
             Key::Socket(1),

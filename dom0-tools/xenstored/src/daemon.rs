@@ -120,6 +120,7 @@ impl Daemon {
         self.take_requests();
         self.keep();
         self.send();
+        self.set_alarm();
         Ok(after)
     }
 
@@ -168,14 +169,19 @@ impl Daemon {
         Ok(())
     }
 
-    /// Tells the store the time, and when to tell it again.
+    /// Tells the store the time.
     fn advance(&mut self) {
         let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let next = self.server.advance(now_ms);
-        // Events that were dropped make room for requests.
+        self.server.advance(now_ms);
+        // Events that were dropped make room for requests, and who wrote too much may go on.
         if self.wake_at.is_some_and(|at| at <= Instant::now()) {
             self.awake.append(&mut self.stalled);
         }
+    }
+
+    /// Says when the store is to be told the time again, after all that this turn did.
+    fn set_alarm(&mut self) {
+        let next = self.server.next_deadline();
         let next = next.and_then(|at| self.begun.checked_add(Duration::from_millis(at)));
         let retry = self.keeper.as_ref().and_then(Keeper::retry_at);
         self.wake_at = [next, retry].into_iter().flatten().min();

@@ -61,7 +61,6 @@ pub struct Server {
     pub(super) held: RequestsHeld,
     keep_orphans: bool,
     event_timeout_ms: Option<u64>,
-    pub(super) now_ms: u64,
     next_connection: u64,
     /// Peers of which messages may wait that did not when this was taken last.
     ready: std::collections::BTreeSet<ConnectionId>,
@@ -92,7 +91,6 @@ impl Server {
             held: RequestsHeld::default(),
             keep_orphans: settings.keep_orphans,
             event_timeout_ms: settings.event_timeout_ms,
-            now_ms: 0,
             next_connection: 0,
             ready: std::collections::BTreeSet::new(),
         }
@@ -148,15 +146,21 @@ impl Server {
 
     /// Tells the time, in milliseconds since any moment: events that waited too long are dropped. When the next will be, if any waits.
     pub fn advance(&mut self, now_ms: u64) -> Option<u64> {
-        self.now_ms = now_ms;
+        self.store.rates.advance(now_ms);
         let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in ids {
             self.expire_events(id);
         }
-        self.connections
+        self.next_deadline()
+    }
+
+    /// When the store is to be told the time next: an event will have waited too long, or a domain that wrote too much may go on.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let events = self
+            .connections
             .values()
-            .filter_map(|connection| connection.output.deadline())
-            .min()
+            .filter_map(|peer| peer.output.deadline());
+        events.chain(self.store.rates.next_ms()).min()
     }
 
     /// A process connected to the daemon's socket.
@@ -194,7 +198,10 @@ impl Server {
         let free = self.store.domains.is_privileged(domain);
         !peer.ignored
             && peer.output.size() < OUTPUT_ENOUGH
-            && (free || (below(Item::Outstanding) && below(Item::Memory)))
+            && (free
+                || (below(Item::Outstanding)
+                    && below(Item::Memory)
+                    && self.store.rates.may_write(domain)))
     }
 
     /// Bytes came from a peer. Whole messages are handled. On an error the peer is not served any longer: a socket is to be closed, a ring to
@@ -308,6 +315,7 @@ impl Server {
     pub(super) fn account_end(&mut self, domain: u16, tx: &Transaction) {
         self.store.domains.sub(domain, Item::Memory, tx.memory);
         self.store.domains.sub(domain, Item::Transactions, 1);
+        self.store.rates.transactions -= 1;
     }
 
     /// Who a peer is.

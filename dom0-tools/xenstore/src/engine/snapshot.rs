@@ -268,10 +268,12 @@ impl Restorer {
                 if let Some(known) = self.server.store.domains.get_mut(domain) {
                     known.ring = Some(connection);
                 }
+                self.server.open_rate(domain);
             }
             (Some(connection), None) => {
                 known.ring = None;
                 self.server.disconnect(connection);
+                self.server.store.rates.close(domain);
             }
             _ => {}
         }
@@ -346,6 +348,7 @@ impl Restorer {
         peer.transactions.insert(id, tx);
         peer.skip_transaction_id(id);
         self.server.store.domains.add(domain, Item::Transactions, 1);
+        self.server.store.rates.transactions += 1;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::change::Change;
 use super::domains::Domains;
 use super::node::Node;
 use super::quota::{Item, Quotas};
+use super::rate::Rates;
 use super::rights::{Caller, Needs, settled};
 use super::transaction::Transaction;
 use crate::Errno;
@@ -22,6 +23,8 @@ pub struct Store {
     pub quotas: Quotas,
     /// Changes that were not taken yet, if they are recorded at all.
     pub changes: Option<Vec<Change>>,
+    /// How fast domains may write.
+    pub rates: Rates,
     /// How many nodes and watches requests touched.
     pub work: u64,
 }
@@ -35,6 +38,7 @@ impl Store {
             domains,
             quotas,
             changes: None,
+            rates: Rates::default(),
             work: 0,
         }
     }
@@ -116,7 +120,12 @@ impl Store {
     ) {
         let node = node.map(|node| self.renewed(node));
         match tx {
-            None => self.set_in_tree(path, node),
+            None => {
+                if !caller.privileged {
+                    self.rates.debit(caller.domain);
+                }
+                self.set_in_tree(path, node);
+            }
             Some(tx) => self.set_in_transaction(tx, caller, path, node),
         }
     }

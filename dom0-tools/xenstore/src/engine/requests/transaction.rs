@@ -30,6 +30,7 @@ pub fn start(server: &mut Server, call: &mut Call<'_>) -> Answer {
     peer.transactions.insert(id, Transaction::default());
     let ring = matches!(peer.peer, Peer::Ring(_));
     server.store.domains.add(domain, Item::Transactions, 1);
+    server.store.rates.transactions += 1;
     if ring {
         server.store.record(|| Change::Begin { domain, id });
     }
@@ -49,6 +50,9 @@ pub fn end(server: &mut Server, call: &mut Call<'_>) -> Answer {
     if commit {
         server.check_commit(call, &tx)?;
         server.commit(call, &tx);
+        if !call.caller.privileged {
+            server.store.rates.debit(call.caller.domain);
+        }
     }
     ok()
 }

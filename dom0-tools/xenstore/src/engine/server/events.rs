@@ -113,12 +113,12 @@ impl Server {
     pub(in crate::engine) fn deadline_of(&self, connection: ConnectionId) -> Option<u64> {
         let caller = self.caller(connection)?;
         let timeout = self.event_timeout_ms.filter(|_| !caller.privileged)?;
-        Some(self.now_ms.saturating_add(timeout))
+        Some(self.store.rates.now_ms.saturating_add(timeout))
     }
 
     /// Drops the events a peer did not take in time.
     pub(super) fn expire_events(&mut self, connection: ConnectionId) {
-        let now_ms = self.now_ms;
+        let now_ms = self.store.rates.now_ms;
         let Some(peer) = self.connections.get_mut(&connection) else {
             return;
         };

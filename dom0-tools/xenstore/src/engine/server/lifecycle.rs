@@ -113,6 +113,7 @@ impl Server {
         domain.ring = Some(connection);
         domain.port = ring.port;
         domain.shutdown = false;
+        self.open_rate(ring.domain);
         self.record_domain(ring.domain);
         connection
     }
@@ -160,8 +161,16 @@ impl Server {
         self.store.record(|| Change::Reset { domain });
     }
 
+    /// A domain with a ring writes only so fast.
+    pub(in crate::engine) fn open_rate(&mut self, domain: u16) {
+        if !self.store.domains.is_privileged(domain) {
+            self.store.rates.open(domain);
+        }
+    }
+
     fn detach(&mut self, domain: u16, connection: ConnectionId) {
         self.disconnect(connection);
+        self.store.rates.close(domain);
         if let Some(known) = self.store.domains.get_mut(domain) {
             known.ring = None;
         }
@@ -234,6 +243,7 @@ impl Server {
         let ring = self.ring(domain);
         if let Some(connection) = ring {
             self.disconnect(connection);
+            self.store.rates.close(domain);
             host.disconnect(connection, domain);
         }
         self.remove_nodes_of(domain);
