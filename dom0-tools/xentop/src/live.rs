@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::layout::Rect;
 use xenctl::{DomId, Hypervisor};
 
 use crate::collect::Collector;
@@ -60,8 +61,8 @@ impl Live<'_> {
             let had_vcpus = self.controls.view.vcpus;
             match self.wait(due, target.as_ref())? {
                 Some(Command::Quit) => return Ok(()),
-                Some(Command::Repaint) => terminal.clear()?,
-                Some(command) => self.carry_out(&command, terminal)?,
+                Some(Command::Repaint) => repaint(terminal)?,
+                Some(command) => self.carry_out(&command),
                 None => {}
             }
             let wants_more = self.controls.view.vcpus && !had_vcpus;
@@ -104,11 +105,7 @@ impl Live<'_> {
         })
     }
 
-    fn carry_out(
-        &mut self,
-        command: &Command,
-        terminal: &mut DefaultTerminal,
-    ) -> anyhow::Result<()> {
+    fn carry_out(&mut self, command: &Command) {
         let result = match *command {
             Command::Pause(domain) => self.hypervisor.pause_domain(domain).map_err(Into::into),
             Command::Unpause(domain) => self.hypervisor.unpause_domain(domain).map_err(Into::into),
@@ -119,10 +116,14 @@ impl Live<'_> {
             Ok(()) => "Done".into(),
             Err(error) => format!("{error:#}"),
         });
-        // Whatever a tool wrote on the terminal goes.
-        terminal.clear()?;
-        Ok(())
     }
+}
+
+/// As after a change of size. (To clear the terminal, ratatui asks it where its cursor is, which a serial line may not answer.)
+fn repaint(terminal: &mut DefaultTerminal) -> anyhow::Result<()> {
+    let size = terminal.size()?;
+    terminal.resize(Rect::new(0, 0, size.width, size.height))?;
+    Ok(())
 }
 
 /// A domain's devices and nodes in the store go with it: that is `xl`'s work.
