@@ -8,6 +8,7 @@ mod outside;
 mod peers;
 mod sockets;
 mod start;
+mod warnings;
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
@@ -22,6 +23,7 @@ use xenstore::engine::{ConnectionId, Server};
 use crate::state::{Keeper, Turn};
 use outside::Outside;
 use sockets::Sockets;
+use warnings::Warnings;
 
 /// What is told that the listening socket has a peer.
 const LISTENER: Token = Token(0);
@@ -94,6 +96,7 @@ pub struct Daemon {
     stalled: BTreeSet<ConnectionId>,
     /// When the store is to be told the time at the latest.
     wake_at: Option<Instant>,
+    warnings: Warnings,
     /// For bytes on their way from a peer to the store.
     scratch: Vec<u8>,
 }
@@ -171,6 +174,7 @@ impl Daemon {
 
     /// Tells the store the time.
     fn advance(&mut self) {
+        self.warnings.look(&self.server, Instant::now());
         let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.server.advance(now_ms);
         // Events that were dropped make room for requests, and who wrote too much may go on.

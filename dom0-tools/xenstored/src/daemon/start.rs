@@ -15,6 +15,7 @@ use xenstore::engine::{ConnectionId, Restorer, Server, Unsound};
 
 use super::outside::{Channels, Outside, position};
 use super::sockets::Sockets;
+use super::warnings::Warnings;
 use super::{CHANNELS, Daemon, LISTENER, Settings};
 use crate::ring::{Ring, Streams};
 use crate::state::{Keeper, LoadError, Loaded, RingBase};
@@ -87,6 +88,7 @@ impl Daemon {
             awake,
             stalled: BTreeSet::new(),
             wake_at: None,
+            warnings: Warnings::default(),
             scratch: Vec::new(),
         })
     }
@@ -182,7 +184,7 @@ fn resume(
     if server.ring(0).is_none() {
         connect_kernel(settings, &mut server, outside)?;
     }
-    tracing::info!("{} domains are served as before", outside.count());
+    tracing::info!("{} rings are served as before", outside.count());
     Ok(server)
 }
 

@@ -568,6 +568,24 @@ fn ring(host: &Host, guest: &Peer<GuestEnd>) -> xenstore::engine::ConnectionId {
 }
 
 #[test]
+fn a_domain_over_its_soft_limit_is_warned_of_once() {
+    let mut host = Host::new();
+    let guest = host.guest();
+    let watch = Message::new(MessageType::WATCH, *b"some/path\0token\0").encode();
+    guest.write(&watch);
+    host.settle();
+    host.tool(|client| client.control(&["quota-soft", "set", "memory", "5"]))
+        .expect("set");
+    let server = &host.daemon.as_ref().expect("running").server;
+    let mut warnings = Warnings::default();
+    let start = Instant::now();
+    assert_eq!(warnings.look(server, start), [guest.end.domain.0]);
+    assert!(warnings.look(server, start).is_empty(), "not so soon");
+    let later = start + Duration::from_secs(11);
+    assert!(warnings.look(server, later).is_empty(), "no news");
+}
+
+#[test]
 fn a_full_disk_is_survived_and_left_behind() {
     let mut host = Host::new();
     let place = host.dir.path().join("state");

@@ -106,6 +106,17 @@ impl Server {
         Some((peer.handled.wrapping_add(partial), peer.sent))
     }
 
+    /// The domains without privilege that use more memory than the limit above which a warning is due.
+    pub fn over_soft_memory(&self) -> Vec<u16> {
+        let domains = &self.store.domains;
+        let limit = self.store.quotas.soft_memory;
+        let is_over = |&domain: &u16| {
+            !domains.is_privileged(domain) && domains.used(domain, Item::Memory) > limit
+        };
+        let numbers = domains.iter().map(|(number, _)| number);
+        numbers.filter(is_over).collect()
+    }
+
     fn attach(&mut self, ring: Ring) -> ConnectionId {
         let connection = self.connect(Peer::Ring(ring.domain));
         let generation = self.store.generation();
