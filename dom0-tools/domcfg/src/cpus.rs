@@ -53,6 +53,30 @@ impl CpuSet {
     pub fn remove_range(&mut self, start: u32, end: u32) {
         self.masks(start, end.min(MAX_CPUS))
             .for_each(|(word, mask)| *word &= !mask);
+        self.trim();
+    }
+
+    /// Adds every CPU of another set.
+    pub fn insert_all(&mut self, other: &CpuSet) {
+        self.words
+            .resize(self.words.len().max(other.words.len()), 0);
+        self.words
+            .iter_mut()
+            .zip(&other.words)
+            .for_each(|(word, more)| *word |= more);
+    }
+
+    /// Takes every CPU of another set out.
+    pub fn remove_all(&mut self, other: &CpuSet) {
+        self.words
+            .iter_mut()
+            .zip(&other.words)
+            .for_each(|(word, less)| *word &= !less);
+        self.trim();
+    }
+
+    /// Drops empty words at the end.
+    fn trim(&mut self) {
         let used = self
             .words
             .iter()
@@ -267,8 +291,11 @@ fn apply_nodes(
                 nodes: host.nodes.len(),
             });
         };
-        cpus.iter()
-            .for_each(|cpu| apply(set, cpu, cpu.saturating_add(1), excludes));
+        if excludes {
+            set.remove_all(cpus);
+        } else {
+            set.insert_all(cpus);
+        }
     }
     Ok(())
 }

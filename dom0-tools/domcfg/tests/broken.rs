@@ -82,19 +82,19 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "extra = \"console=hvc0\n",
-        "demo.cfg:4:21: expected \" at the end of the string, before the end of the line",
+        "demo.cfg:4:22: expected \" at the end of the string, before the end of the line",
     ),
     (
         "extra = 'a\\qb'\n",
-        "demo.cfg:4:10: unknown escape \"\\\\q\" in a string",
+        "demo.cfg:4:11: unknown escape \"\\\\q\" in a string",
     ),
     (
         "extra = 'a\\x4'\n",
-        "demo.cfg:4:10: expected 2 hexadecimal digits after \"\\x\" in a string",
+        "demo.cfg:4:11: expected 2 hexadecimal digits after \"\\x\" in a string",
     ),
     (
         "extra = 'a\\xff'\n",
-        "demo.cfg:4:10: an escape stands for a character from 1 to 127, not for 255",
+        "demo.cfg:4:11: an escape stands for a character from 1 to 127, not for 255",
     ),
     (
         "disk = [ '/a,raw,xvda' '/b,raw,xvdb' ]\n",

@@ -6,6 +6,7 @@ use std::str::CharIndices;
 
 use crate::problem::{Problem, quoted};
 
+use super::MAX_STRING;
 use super::value::Text;
 
 /// A token; what it borrows is the configuration's text.
@@ -153,6 +154,10 @@ impl<'a> Lexer<'a> {
                     return broken(format!(
                         "expected {quote} at the end of the string, before the end of the line"
                     ));
+                }
+                Some(character) if character != quote && text.len() >= MAX_STRING => {
+                    self.skip_line();
+                    return broken(format!("a string may have {MAX_STRING} bytes"));
                 }
                 Some('\0') => return broken("a string cannot have a zero byte".to_owned()),
                 Some('\\') => {

@@ -13,5 +13,7 @@ pub use value::{Setting, Settings, Text, Value, ValueKind};
 
 /// Longest text of a configuration in bytes, its overrides included.
 pub const MAX_TEXT: usize = 1 << 20;
+/// Longest string in bytes, also after `+=`.
+pub const MAX_STRING: usize = 1 << 16;
 /// Lists may be nested this deep.
 pub const MAX_DEPTH: usize = 16;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::problem::{MAX_PROBLEMS, Place, Problem, Problems, quoted};
 
 use super::lexer::{Lexer, Position, Token, require_utf8};
-use super::value::{Setting, Settings, Text, Value, ValueKind};
-use super::{MAX_DEPTH, MAX_TEXT};
+use super::value::{CannotAdd, Setting, Settings, Text, Value, ValueKind};
+use super::{MAX_DEPTH, MAX_STRING, MAX_TEXT};
 
 /// Reads the text of a configuration called `name`, then the `key=value` arguments of a command line, which win.
 ///
@@ -130,14 +130,18 @@ impl<'a> Parser<'a> {
             value,
             is_addition,
         };
-        if self.settings.assign(setting).is_err() {
-            let message = format!(
-                "cannot add a list to a string or a string to a list: {}",
-                quoted(name)
-            );
-            return Err(self.report(place, message));
-        }
-        Ok(())
+        self.settings.assign(setting).map_err(|error| {
+            let name = quoted(name);
+            let message = match error {
+                CannotAdd::Mismatch => {
+                    format!("cannot add a list to a string or a string to a list: {name}")
+                }
+                CannotAdd::TooLong => {
+                    format!("a string may have {MAX_STRING} bytes, {name} would have more")
+                }
+            };
+            self.report(place, message)
+        })
     }
 
     fn value(&mut self, name: &str, depth: usize) -> Result<Value, Wrong> {
@@ -227,7 +231,7 @@ impl<'a> Parser<'a> {
         let mut place = self.place();
         let message = match &self.token {
             Token::BrokenString { message, offset } => {
-                place.column = place.column.saturating_add(*offset - 1);
+                place.column = place.column.saturating_add(*offset);
                 message.clone()
             }
             Token::Wrong(text) if is_almost_a_number(text) => {
@@ -377,6 +381,11 @@ mod tests {
         let deep = format!("a={}", "[".repeat(1000));
         let problems = parse_settings("f", deep.as_bytes(), &NONE).unwrap_err();
         assert_eq!(problems.to_string(), "f:1:19: lists may be nested 16 deep");
+        let half = "x".repeat(MAX_STRING / 2 + 1);
+        let text = format!("a='{half}'\na+='{half}'\nb='{half}{half}'");
+        let problems = parse_settings("f", text.as_bytes(), &NONE).unwrap_err();
+        let expected = "f:2:1: a string may have 65536 bytes, \"a\" would have more\nf:3:65540: a string may have 65536 bytes";
+        assert_eq!(problems.to_string(), expected);
         let long = vec![b'\n'; MAX_TEXT + 1];
         let problems = parse_settings("f", &long, &NONE).unwrap_err();
         assert_eq!(

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use crate::problem::Place;
 
+use super::MAX_STRING;
+
 /// A value: a single one, or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
@@ -64,10 +66,13 @@ impl Value {
         place
     }
 
-    /// Puts `more` behind the value; fails if one is a list and the other is not.
-    pub(super) fn append(&mut self, more: Value) -> Result<(), Mismatch> {
+    /// Puts `more` behind the value.
+    pub(super) fn append(&mut self, more: Value) -> Result<(), CannotAdd> {
         match (&mut self.kind, more.kind) {
             (ValueKind::Text(text), ValueKind::Text(more)) => {
+                if text.text.len() + more.text.len() > MAX_STRING {
+                    return Err(CannotAdd::TooLong);
+                }
                 text.text.push_str(&more.text);
                 text.indent = None;
                 Ok(())
@@ -76,13 +81,18 @@ impl Value {
                 items.extend(more);
                 Ok(())
             }
-            _ => Err(Mismatch),
+            _ => Err(CannotAdd::Mismatch),
         }
     }
 }
 
-/// A list was added to a string, or a string to a list.
-pub(super) struct Mismatch;
+/// Why `+=` cannot be carried out.
+pub(super) enum CannotAdd {
+    /// A list was added to a string, or a string to a list.
+    Mismatch,
+    /// The string would be longer than [`MAX_STRING`].
+    TooLong,
+}
 
 /// What a file says for a key, after all its assignments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +128,7 @@ impl Settings {
     }
 
     /// `key = value` replaces what was there; `key += value` adds to it.
-    pub(super) fn assign(&mut self, setting: Setting) -> Result<(), Mismatch> {
+    pub(super) fn assign(&mut self, setting: Setting) -> Result<(), CannotAdd> {
         let found = self
             .index
             .get(&setting.name)
