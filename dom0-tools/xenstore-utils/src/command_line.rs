@@ -55,8 +55,11 @@ pub fn short_name(program: Option<&OsString>) -> String {
     program.rsplit('/').next().unwrap_or("xenstore").to_owned()
 }
 
-/// Takes the command line apart. An error is how the program is to be used.
-pub fn parse(arguments: &[OsString]) -> Result<Parsed, String> {
+/// A command line that can not be run: what is said about it, at last how the program is to be used.
+pub type Misused = Vec<String>;
+
+/// Takes the command line apart.
+pub fn parse(arguments: &[OsString]) -> Result<Parsed, Misused> {
     let program = arguments.first().map(|program| program.to_string_lossy());
     let program = program.unwrap_or("xenstore".into());
     let name = short_name(arguments.first());
@@ -64,22 +67,21 @@ pub fn parse(arguments: &[OsString]) -> Result<Parsed, String> {
         Some(mode) => (mode.to_owned(), program.to_string(), 1),
         None => {
             let mode = arguments.get(1).map(|mode| mode.to_string_lossy());
-            let mode = mode.ok_or_else(|| format!("Usage: {program} <mode> [-h] [...]"))?;
+            let mode = mode.ok_or_else(|| vec![format!("Usage: {program} <mode> [-h] [...]")])?;
             let call = format!("{program} {mode}");
             (mode.into_owned(), call, 2)
         }
     };
-    let mode = Mode::named(&mode).ok_or_else(|| format!("unknown mode {mode}\n"))?;
-    let usage = || format!("Usage: {call} {}", mode.usage());
+    let mode = Mode::named(&mode).ok_or_else(|| vec![format!("unknown mode {mode}\n")])?;
     let mut parser = Parser::new(mode);
-    parser
-        .take_all(&arguments[rest.min(arguments.len())..])
-        .map_err(|Misuse| usage())?;
-    let parsed = parser.parsed;
-    if parsed.line.is_complete() {
+    let taken = parser.take_all(&arguments[rest.min(arguments.len())..]);
+    let mut parsed = parser.parsed;
+    if taken.is_ok() && parsed.line.is_complete() {
         Ok(parsed)
     } else {
-        Err(usage())
+        let usage = format!("Usage: {call} {}", mode.usage());
+        parsed.complaints.push(usage);
+        Err(parsed.complaints)
     }
 }
 
@@ -191,18 +193,24 @@ impl Parser {
             None => (&*option, None),
         };
         let exact = LONG_OPTIONS.iter().find(|(known, _)| *known == name);
-        let mut starting = LONG_OPTIONS
+        let starting: Vec<_> = LONG_OPTIONS
             .iter()
-            .filter(|(known, _)| known.starts_with(name));
-        let found = match (exact, starting.next(), starting.next()) {
-            (Some(exact), ..) => exact,
-            (None, Some(only), None) => only,
-            (None, None, _) => {
+            .filter(|(known, _)| known.starts_with(name))
+            .collect();
+        let found = match (exact, starting.as_slice()) {
+            (Some(exact), _) | (None, &[exact]) => exact,
+            (None, []) => {
                 self.complain(format!("unrecognized option '--{name}'"));
                 return Ok(());
             }
-            (None, Some(_), Some(_)) => {
-                self.complain(format!("option '--{name}' is ambiguous"));
+            (None, several) => {
+                let several: String = several
+                    .iter()
+                    .map(|(long, _)| format!(" '--{long}'"))
+                    .collect();
+                self.complain(format!(
+                    "option '--{name}' is ambiguous; possibilities:{several}"
+                ));
                 return Ok(());
             }
         };
@@ -280,7 +288,7 @@ mod tests {
     }
 
     fn usage(text: &str) -> String {
-        parse(&words(text)).unwrap_err()
+        parse(&words(text)).unwrap_err().join("\n")
     }
 
     #[test]
@@ -312,6 +320,8 @@ mod tests {
             );
         }
         assert_eq!(usage("xenstore-read -n 2 /a"), read);
+        let no_value = "option requires an argument -- 'n'\nUsage: xenstore-watch [-h] [-n NR] key";
+        assert_eq!(usage("xenstore-watch -n"), no_value);
     }
 
     #[test]
@@ -335,6 +345,9 @@ mod tests {
         assert_eq!(parsed.line, line("xenstore-read -s /a"));
         let parsed = parse(&words("xenstore-read --bogus /a")).unwrap();
         assert_eq!(parsed.complaints, ["unrecognized option '--bogus'"]);
+        let parsed = parse(&words("xenstore-read --r /a")).unwrap();
+        let several = "option '--r' is ambiguous; possibilities: '--recurse' '--raw'";
+        assert_eq!(parsed.complaints, [several]);
     }
 
     #[test]

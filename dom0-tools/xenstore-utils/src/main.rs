@@ -27,14 +27,16 @@ use mode::Mode;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let name = command_line::short_name(arguments.first());
+    let say = |texts: Vec<String>| texts.iter().for_each(|text| eprintln!("{name}: {text}"));
     let outcome = match parse(&arguments) {
         Ok(Parsed { line, complaints }) => {
-            for complaint in complaints {
-                eprintln!("{name}: {complaint}");
-            }
+            say(complaints);
             run(&line)
         }
-        Err(usage) => Err(Failure::Said(usage)),
+        Err(complaints) => {
+            say(complaints);
+            Err(Failure::Silent)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
