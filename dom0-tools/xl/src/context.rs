@@ -21,7 +21,7 @@ pub trait Host {
     /// A connection to the store.
     fn store(&self) -> anyhow::Result<Arc<dyn Access>>;
     /// The kernel, for devices.
-    fn kernel(&self) -> Box<dyn devices::Host>;
+    fn kernel(&self) -> Arc<dyn devices::Host>;
     /// Where files about domains are.
     fn directories(&self) -> Directories;
     /// The settings of `/etc/xen/xl.conf`, and what is wrong with them.
@@ -45,8 +45,8 @@ impl Host for Dom0 {
         Ok(Arc::new(client))
     }
 
-    fn kernel(&self) -> Box<dyn devices::Host> {
-        Box::new(devices::LinuxHost::new())
+    fn kernel(&self) -> Arc<dyn devices::Host> {
+        Arc::new(devices::LinuxHost::new())
     }
 
     fn directories(&self) -> Directories {
@@ -67,7 +67,7 @@ pub struct Context {
     host: Box<dyn Host>,
     hypervisor: OnceCell<Arc<dyn Hypervisor>>,
     store: OnceCell<Arc<dyn Access>>,
-    kernel: OnceCell<Box<dyn devices::Host>>,
+    kernel: OnceCell<Arc<dyn devices::Host>>,
     directories: OnceCell<Directories>,
     settings: OnceCell<Settings>,
 }

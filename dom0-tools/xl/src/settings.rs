@@ -102,7 +102,7 @@ impl Settings {
         }
     }
 
-    fn of_text(name: &str, text: &[u8]) -> (Self, Vec<String>) {
+    pub(crate) fn of_text(name: &str, text: &[u8]) -> (Self, Vec<String>) {
         let settings = match parse_settings(name, text, &[] as &[&str]) {
             Ok(settings) => settings,
             Err(problems) => return (Self::default(), vec![problems.to_string()]),

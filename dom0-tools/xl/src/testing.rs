@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::devices;
+use domain::devices::fake::FakeHost;
 use domain::lifecycle::Directories;
 use tempfile::TempDir;
 use xen_abi::domctl::{DomctlCreatedomain, XEN_DOMCTL_CDF_HAP, XEN_DOMCTL_CDF_HVM};
@@ -26,6 +27,8 @@ pub struct Lab {
     pub xen: FakeXen,
     /// The store.
     pub store: LocalStore,
+    /// Dom0's kernel: a bridge, and the back ends.
+    pub kernel: Arc<FakeHost>,
     /// What xl.conf says.
     pub settings: Settings,
     /// Files about domains, until the last clone goes.
@@ -52,8 +55,8 @@ impl Host for Lab {
         Ok(Arc::new(self.store.connect()))
     }
 
-    fn kernel(&self) -> Box<dyn devices::Host> {
-        Box::new(devices::LinuxHost::new())
+    fn kernel(&self) -> Arc<dyn devices::Host> {
+        self.kernel.clone()
     }
 
     fn directories(&self) -> Directories {
@@ -97,9 +100,11 @@ impl Lab {
     /// Dom0 alone, as xen-init-dom0 leaves it.
     pub fn new() -> Self {
         let files = tempfile::tempdir().expect("a directory");
+        let store = LocalStore::default();
         let lab = Self {
             xen: FakeXen::new(),
-            store: LocalStore::default(),
+            kernel: Arc::new(FakeHost::new(&store)),
+            store,
             settings: Settings::default(),
             files: Arc::new(files),
         };
@@ -152,6 +157,21 @@ impl Lab {
         domain
     }
 
+    /// A file, for a command to read; its path.
+    pub fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.files.path().join(name);
+        std::fs::write(&path, content).expect(name);
+        path.display().to_string()
+    }
+
+    /// A configuration of a PVH guest with more settings; its path.
+    pub fn config(&self, name: &str, more: &str) -> String {
+        let kernel = self.file("kernel", &pvh_kernel());
+        let text =
+            format!("name=\"{name}\"\ntype=\"pvh\"\nkernel=\"{kernel}\"\nmemory=64\n{more}\n");
+        self.file(&format!("{name}.cfg"), text.as_bytes())
+    }
+
     /// Runs a command line; words in single quotes are one.
     pub fn xl(&self, line: &str) -> Ran {
         let (out, err) = (Paper::default(), Paper::default());
@@ -195,6 +215,39 @@ impl Lab {
             }
         }
     }
+}
+
+/// The smallest kernel that a PVH guest can be made of: an ELF file with some bytes at 16 MiB and Xen's note of where it begins.
+fn pvh_kernel() -> Vec<u8> {
+    let mut note = Vec::new();
+    // Length of the name and of the value, XEN_ELFNOTE_PHYS32_ENTRY, the name, the value.
+    for word in [4_u32, 4, 18, u32::from_le_bytes(*b"Xen\0"), 0x100_0000] {
+        note.extend(word.to_le_bytes());
+    }
+    let mut image = vec![0; 64 + 2 * 56];
+    image[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    // Machine, place, size and number of the program headers.
+    (image[18], image[32], image[54], image[56]) = (62, 64, 56, 2);
+    for (index, (kind, address, bytes)) in [(1, 0x100_0000_u64, vec![1; 64]), (4, 0, note)]
+        .into_iter()
+        .enumerate()
+    {
+        let at = 64 + 56 * index;
+        image[at] = kind;
+        let size = bytes.len() as u64;
+        let fields = [
+            (8, image.len() as u64),
+            (24, address),
+            (32, size),
+            (40, size),
+            (48, 0x1000),
+        ];
+        for (offset, value) in fields {
+            image[at + offset..][..8].copy_from_slice(&value.to_le_bytes());
+        }
+        image.extend(bytes);
+    }
+    image
 }
 
 fn words(line: &str) -> Vec<OsString> {

@@ -25,9 +25,6 @@ use crate::{complain, life, say};
 const FAILED: u8 = 3;
 /// Exit code where libxl says `ERROR_INVAL`.
 const INVALID: u8 = 6;
-/// libxl's number for "no domain", which its records of domains have.
-const NO_DOMID: u32 = u32::MAX;
-
 /// What to make, and how.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
@@ -72,7 +69,7 @@ pub struct Arguments {
 impl Arguments {
     /// Makes it.
     pub fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let config = self.config(context)?;
+        let mut config = self.config(context)?;
         let is_dry = self.dryrun || context.globals.dry_run;
         if is_dry {
             say!(context, "{}", domcfg::pretty(&config.to_libxl_json()));
@@ -87,7 +84,7 @@ impl Arguments {
                 "xl: a PVH domain has no screen: -V and -A are ignored\n"
             );
         }
-        let config = recorded(context, config)?;
+        number(context, &mut config)?;
         let domain = make(context, &config)?;
         context.done(&json!({ "domid": domain.0, "name": config.c_info.name }));
         self.let_run(context, domain, config)
@@ -165,20 +162,13 @@ fn make(context: &Context, config: &DomainConfig) -> anyhow::Result<DomId> {
     toolstack.create(&request).map_err(failed)
 }
 
-/// The configuration as libxl records it, with what xl and libxl decide before they create a domain.
-fn recorded(context: &Context, mut config: DomainConfig) -> anyhow::Result<DomainConfig> {
-    if !matches!(config.c_info.domid, 1..=0x7fef) {
-        config.c_info.domid = match context.settings().domid_policy {
-            DomidPolicy::Xen => NO_DOMID,
-            DomidPolicy::Random => random_domid()?,
-        };
+/// Chooses the domain's number where xl.conf says that the hypervisor should not.
+fn number(context: &Context, config: &mut DomainConfig) -> anyhow::Result<()> {
+    let is_chosen = matches!(config.c_info.domid, 1..=0x7fef);
+    if !is_chosen && context.settings().domid_policy == DomidPolicy::Random {
+        config.c_info.domid = random_domid()?;
     }
-    config.b_info.video_memkb.get_or_insert(0);
-    config.b_info.arch_x86.msr_relaxed.get_or_insert(false);
-    for disk in &mut config.disks {
-        disk.colo_restore_enable.get_or_insert(false);
-    }
-    Ok(config)
+    Ok(())
 }
 
 fn random_domid() -> anyhow::Result<u32> {
@@ -265,5 +255,118 @@ mod tests {
             "{}",
             ran.err
         );
+    }
+
+    #[test]
+    fn a_domain_is_made_recorded_and_left_paused() {
+        let lab = Lab::new();
+        lab.kernel.add_file("/tmp/alpha.img", true);
+        let path = lab.config(
+            "alpha",
+            "disk=[\"format=raw,vdev=xvda,access=rw,target=/tmp/alpha.img\"]\nvif=[\"bridge=xenbr0,mac=00:16:3e:00:00:0a\"]",
+        );
+        let ran = lab.xl(&format!("create -p -e {path}"));
+        assert_eq!(
+            (ran.err, ran.code),
+            (format!("Parsing config from {path}"), 0)
+        );
+        assert_eq!(lab.xen.pause_count(xenctl::DomId(1)), Some(1));
+        let ran = lab.xl("list -l alpha");
+        let listed: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+        let config = &listed[0]["config"];
+        assert_eq!(config["c_info"]["name"], "alpha");
+        assert_eq!(config["b_info"]["target_memkb"], 65536);
+        assert_eq!(config["disks"][0]["vdev"], "xvda");
+        assert_eq!(config["nics"][0]["mac"], "00:16:3e:00:00:0a");
+        assert_eq!(config["b_info"]["sched_params"]["weight"], 256);
+        assert_eq!(lab.xl("unpause alpha"), crate::testing::printed(""));
+        assert_eq!(lab.xl("destroy alpha").code, 0);
+    }
+
+    #[test]
+    fn a_second_domain_of_the_name_is_refused_and_leaves_nothing() {
+        let lab = Lab::new();
+        let path = lab.config("alpha", "");
+        assert_eq!(lab.xl(&format!("create -q -e {path}")).code, 0);
+        assert_eq!(lab.xl(&format!("create -q -e {path}")), refused(3, ""));
+        assert_eq!(lab.xl("list").out.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_missing_kernel_is_refused_and_leaves_nothing() {
+        let lab = Lab::new();
+        let path = lab.config("alpha", "kernel=\"/nonexistent\"");
+        assert_eq!(lab.xl(&format!("create -q -e {path}")), refused(3, ""));
+        assert_eq!(lab.xl("list").out.lines().count(), 2);
+    }
+
+    #[test]
+    fn masks_of_xl_conf_hold_for_new_domains() {
+        let mut lab = Lab::new();
+        lab.settings = crate::settings::Settings::of_text("xl.conf", b"vm.cpumask=\"2-3\"\n").0;
+        let path = lab.config("alpha", "vcpus=2\ncpus=\"1-2\"");
+        assert_eq!(lab.xl(&format!("create -q -p -e {path}")).code, 0);
+        let ran = lab.xl("vcpu-list alpha");
+        assert!(
+            ran.out
+                .lines()
+                .skip(1)
+                .all(|line| line.ends_with("  2 / all")),
+            "{}",
+            ran.out
+        );
+        let path = lab.config("beta", "cpus=\"0\"");
+        assert_eq!(
+            lab.xl(&format!("create -q -p -e {path}")),
+            refused(1, "vcpu hard affinity map is empty")
+        );
+    }
+
+    #[test]
+    fn a_restart_follows_in_the_foreground() {
+        let lab = Lab::new();
+        let path = lab.config("alpha", "on_reboot=\"restart\"\non_poweroff=\"destroy\"");
+        let guest = {
+            let lab = lab.clone();
+            std::thread::spawn(move || {
+                for reason in [1, 0] {
+                    end_next(&lab, reason);
+                }
+            })
+        };
+        let ran = lab.xl(&format!("create -q -F {path}"));
+        guest.join().expect("guest");
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        for line in [
+            "Action for shutdown reason code 1 is restart",
+            "Done. Rebooting now",
+            "Action for shutdown reason code 0 is destroy",
+            "Done. Exiting now",
+        ] {
+            assert!(ran.err.contains(line), "{line}: {}", ran.err);
+        }
+        assert_eq!(lab.xl("list").out.lines().count(), 2);
+    }
+
+    /// Waits for a domain that runs, and shuts it down.
+    fn end_next(lab: &Lab, reason: u32) {
+        use xen_abi::domctl::{XEN_DOMINF_DYING, XEN_DOMINF_PAUSED, XEN_DOMINF_SHUTDOWN};
+        use xenctl::{DomId, Hypervisor};
+        let stopped = XEN_DOMINF_DYING | XEN_DOMINF_PAUSED | XEN_DOMINF_SHUTDOWN;
+        for _ in 0..1000 {
+            let domains = lab.xen.domains().expect("domains");
+            let running = domains
+                .iter()
+                .find(|info| info.domain != 0 && info.flags & stopped == 0);
+            if let Some(info) = running {
+                lab.xen
+                    .guest_shuts_down(DomId(info.domain), reason)
+                    .expect("shut down");
+                let state = xenstore::engine::DomainState::Shutdown;
+                lab.store.set_domain(info.domain, state);
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 }

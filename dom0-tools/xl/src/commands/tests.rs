@@ -712,3 +712,44 @@ fn info_can_be_filtered_by_name() {
         );
     }
 }
+
+#[test]
+fn devices_come_and_go() {
+    let lab = Lab::new();
+    lab.kernel.add_file("/tmp/second.img", true);
+    let path = lab.config("alpha", "");
+    assert_eq!(lab.xl(&format!("create -q -p -e {path}")).code, 0);
+    assert_eq!(
+        lab.xl("block-attach alpha /tmp/second.img,raw,xvdb,w"),
+        printed("")
+    );
+    let ran = lab.xl("block-list alpha");
+    assert!(ran.out.contains("\n51728 0   1 "), "{}", ran.out);
+    assert_eq!(
+        lab.xl("block-attach alpha /tmp/second.img,raw,xvdb,w"),
+        refused(1, "libxl_device_disk_add failed.")
+    );
+    assert_eq!(
+        lab.xl("network-attach alpha mac=00:16:3e:00:00:0b"),
+        printed("")
+    );
+    let ran = lab.xl("network-list alpha");
+    assert!(
+        ran.out.contains("\n0   0  00:16:3e:00:00:0b     0 "),
+        "{}",
+        ran.out
+    );
+    let listed: serde_json::Value =
+        serde_json::from_str(&lab.xl("list -l alpha").out).expect("JSON");
+    assert_eq!(listed[0]["config"]["disks"][0]["vdev"], "xvdb");
+    assert_eq!(listed[0]["config"]["nics"][0]["devid"], 0);
+    assert_eq!(
+        lab.xl("network-detach alpha 00:16:3e:00:00:0b"),
+        printed("")
+    );
+    assert_eq!(lab.xl("block-detach -f alpha xvdb"), printed(""));
+    assert_eq!(lab.xl("block-list alpha").out.lines().count(), 1);
+    let listed: serde_json::Value =
+        serde_json::from_str(&lab.xl("list -l alpha").out).expect("JSON");
+    assert_eq!(listed[0]["config"]["disks"], serde_json::Value::Null);
+}
