@@ -134,7 +134,7 @@ verbs! {
     /// Make a CPU pool of each NUMA node
     CpupoolNumaSplit(commands::cpupool_numa_split::Arguments);
     /// Watch over a domain (started by create)
-    #[command(name = "monitor-domain", hide = true)]
+    #[command(name = commands::monitor::NAME, hide = true)]
     Monitor(commands::monitor::Arguments);
 }
 
@@ -227,7 +227,7 @@ pub enum Found {
 
 /// The command called `word`, or the only one that begins so.
 pub fn lookup(word: &str) -> Option<Found> {
-    let hidden = std::iter::once("monitor-domain");
+    let hidden = std::iter::once(commands::monitor::NAME);
     let mut all: Vec<Found> = names()
         .into_iter()
         .chain(hidden)
@@ -237,7 +237,7 @@ pub fn lookup(word: &str) -> Option<Found> {
     if let Some(exact) = all.iter().position(|found| found.name() == word) {
         return Some(all.swap_remove(exact));
     }
-    all.retain(|found| found.name() != "monitor-domain" && found.name().starts_with(word));
+    all.retain(|found| found.name() != commands::monitor::NAME && found.name().starts_with(word));
     if all.len() == 1 { all.pop() } else { None }
 }
 

@@ -156,8 +156,9 @@ fn row(
     host_nodes: Option<u32>,
 ) -> anyhow::Result<Row> {
     let domain = DomId(info.domain);
+    // A hypervisor that does not know, or a domain that just ended, leaves the column empty of nodes.
     let nodes = host_nodes.map(|count| {
-        let nodes = context.xen()?.node_affinity(domain).or_fail("")?;
+        let nodes = context.xen()?.node_affinity(domain).unwrap_or_default();
         anyhow::Ok(cpus::ranges(&nodes, count))
     });
     Ok(Row {
