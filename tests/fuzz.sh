@@ -11,7 +11,7 @@ host=x86_64-unknown-linux-gnu
 flags="-Cpasses=sancov-module --cfg fuzzing"
 for flag in level=4 inline-8bit-counters pc-table trace-compares; do flags+=" -Cllvm-args=-sanitizer-coverage-$flag"; done
 export CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$work/build}
-RUSTFLAGS=$flags cargo build --locked --release --target $host
+RUSTFLAGS=$flags cargo build --release --target $host
 failed=()
 for target in "$@"; do
     echo "== $target, $seconds s"
