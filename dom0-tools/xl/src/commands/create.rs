@@ -85,7 +85,7 @@ impl Arguments {
             );
         }
         number(context, &mut config)?;
-        let domain = make(context, &config)?;
+        let domain = make(context, &config, self.quiet)?;
         context.done(&json!({ "domid": domain.0, "name": config.c_info.name }));
         self.let_run(context, domain, config)
     }
@@ -151,14 +151,14 @@ impl Arguments {
 }
 
 /// Creates the domain, after dom0 gave it memory where it must.
-fn make(context: &Context, config: &DomainConfig) -> anyhow::Result<DomId> {
+fn make(context: &Context, config: &DomainConfig, quiet: bool) -> anyhow::Result<DomId> {
     let failed = |error: Error| Failure::because_code(FAILED, error);
     let toolstack = life::toolstack(context)?;
     let request: Request = toolstack.request(config).map_err(failed)?;
     // Held until the domain has its memory: two tools at once must not count on the same free pages.
     let _lock = memory::free(context, &request)?;
     let name = config.c_info.name.as_deref().unwrap_or_default();
-    let _progress = Progress::of(format!("Creating {name}"));
+    let _progress = (!quiet).then(|| Progress::of(format!("Creating {name}")));
     toolstack.create(&request).map_err(failed)
 }
 
