@@ -27,6 +27,7 @@ pass() {
                 ;;
         esac
         number=$((number + 1))
+        [ $((number % 50)) -ne 0 ] || echo "XL-PASS $1 $number $(uptime_seconds)"
         printf '%s\n' "$line" > "$1/$number.line"
         (eval "${line#\~ }") > "$1/$number.out" 2> "$1/$number.err" < /dev/null
         echo $? > "$1/$number.rc"

@@ -175,8 +175,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Takes the next line of the console, without its end.
+    /// Takes the next line of the console, without its end. What a carriage return begins is a line of its own: a progress message is written
+    /// over by what follows.
     pub fn read(&mut self, raw: &str) {
+        let parts = raw.split('\r').filter(|part| !part.is_empty());
+        parts.for_each(|part| self.read_part(part));
+    }
+
+    fn read_part(&mut self, raw: &str) {
         if self.verdict != Verdict::Open {
             return;
         }
@@ -333,6 +339,18 @@ mod tests {
             Verdict::Failed(reason) => reason,
             other => panic!("{other:?} is not a failure"),
         }
+    }
+
+    #[test]
+    fn a_line_written_over_a_progress_message_counts() {
+        let wanted = Demands {
+            ordered: vec![Expectation::LineStart(
+                Pattern::parse("PASS create").unwrap(),
+            )],
+            ..Demands::default()
+        };
+        let line = "\rCreating demo … 1 s\rCreating demo … 2 s\r\x1b[KPASS create\r";
+        assert_eq!(judged(&wanted, &[line]), Verdict::Passed);
     }
 
     #[test]
