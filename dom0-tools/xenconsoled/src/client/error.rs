@@ -12,15 +12,13 @@ pub enum Error {
     #[error("Can't specify Domain-0")]
     Domain0,
     /// Somebody else is attached, or the lock file can not be made.
-    #[error("Could not {action} {path}: {reason}{}", other_client(*.domain, *.errno))]
+    #[error("Could not {action} {path}: {}{}", words(*.errno), other_client(*.domain, *.errno))]
     Lock {
         /// `open` or `lock`.
         action: &'static str,
         /// The lock file.
         path: String,
-        /// In words.
-        reason: io::Error,
-        /// Its number.
+        /// Why.
         errno: Errno,
         /// Whose console.
         domain: DomId,
@@ -80,6 +78,15 @@ impl Error {
     }
 }
 
+/// The C library's words, as they are known from the original: without the number.
+fn words(errno: Errno) -> String {
+    let text = io::Error::from(errno).to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
 fn other_client(domain: DomId, errno: Errno) -> String {
     match errno {
         Errno::AGAIN => format!(" (another client is attached to domain {domain})"),
@@ -97,15 +104,13 @@ mod tests {
         let error = Error::Lock {
             action: "lock",
             path: "/var/lock/xenconsole.7".into(),
-            reason: errno.into(),
             errno,
             domain: DomId(7),
         };
         let text = error.to_string();
-        assert!(text.starts_with(
-            "Could not lock /var/lock/xenconsole.7: Resource temporarily unavailable"
-        ));
-        assert!(text.ends_with("(another client is attached to domain 7)"));
+        let original = "Could not lock /var/lock/xenconsole.7: Resource temporarily unavailable";
+        let more = " (another client is attached to domain 7)";
+        assert_eq!(text.strip_prefix(original), Some(more));
         assert_eq!(error.exit_code(), 11);
     }
 

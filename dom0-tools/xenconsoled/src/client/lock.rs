@@ -29,7 +29,6 @@ impl Lock {
         let refuse = |action, errno: Errno| Error::Lock {
             action,
             path: path.display().to_string(),
-            reason: errno.into(),
             errno,
             domain,
         };
@@ -89,8 +88,7 @@ mod tests {
     #[test]
     fn a_missing_directory_is_named() {
         let error = Lock::take_file("/nonexistent/xenconsole.1".into(), DomId(1)).unwrap_err();
-        let text =
-            "Could not open /nonexistent/xenconsole.1: No such file or directory (os error 2)";
+        let text = "Could not open /nonexistent/xenconsole.1: No such file or directory";
         assert_eq!(error.to_string(), text);
         assert_eq!(error.exit_code(), 2);
     }
