@@ -1,5 +1,8 @@
 //! What of a console goes into its log: the bytes as they are, or with the time before each line, or without what would move a cursor.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// How a log is written.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogStyle {
@@ -73,11 +76,17 @@ fn replace_escape(text: &mut [u8]) {
     }
 }
 
-/// The local time as the logs have it.
+/// The local time as the logs have it. Made once a second: to find out the time zone may take files.
 pub fn local_stamp() -> String {
-    jiff::Zoned::now()
-        .strftime("[%Y-%m-%d %H:%M:%S] ")
-        .to_string()
+    static LATEST: Mutex<(u64, String)> = Mutex::new((0, String::new()));
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let second = since_epoch.unwrap_or_default().as_secs();
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if latest.0 != second {
+        let now = jiff::Zoned::now().strftime("[%Y-%m-%d %H:%M:%S] ");
+        *latest = (second, now.to_string());
+    }
+    latest.1.clone()
 }
 
 #[cfg(test)]
