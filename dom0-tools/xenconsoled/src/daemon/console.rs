@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use xenctl::{Backend, DomId, Events, Port};
 
@@ -57,6 +58,8 @@ pub struct Console {
     pub log: Option<LogFile>,
     /// The event channel stays masked until the guest's output was looked at again.
     is_masked: bool,
+    /// What its terminal is waited for.
+    awaited: EventFlags,
     log_trouble: Complaint,
     ring_trouble: Complaint,
 }
@@ -72,6 +75,7 @@ impl Console {
             rate: RateLimit::new(now),
             log: None,
             is_masked: true,
+            awaited: EventFlags::empty(),
             log_trouble: Complaint::default(),
             ring_trouble: Complaint::default(),
         }
@@ -101,9 +105,10 @@ impl Console {
         }
     }
 
-    /// Takes another terminal.
+    /// Takes another terminal, which is not waited for yet.
     pub fn replace_pty(&mut self, pty: Pty) {
         self.pty = pty;
+        self.awaited = EventFlags::empty();
     }
 
     /// The guest notified: its port is pending, and masked.
@@ -174,19 +179,18 @@ impl Console {
         }
     }
 
-    /// Whether it is to be told when its terminal takes output.
-    pub fn has_output(&self) -> bool {
-        !self.backlog.is_empty()
-    }
-
-    /// Whether the guest can take what is typed.
-    pub fn takes_input(&self) -> bool {
-        self.link.ring.room() > 0
+    /// What its terminal is to be waited for, if that is something else than before: keys that the guest can take, space for output.
+    pub fn awaits_anew(&mut self) -> Option<EventFlags> {
+        let mut wanted = EventFlags::empty();
+        wanted.set(EventFlags::IN, self.link.ring.room() > 0);
+        wanted.set(EventFlags::OUT, !self.backlog.is_empty());
+        let before = std::mem::replace(&mut self.awaited, wanted);
+        (before != wanted).then_some(wanted)
     }
 
     /// Shows what waits to be shown, as much as the terminal takes at once.
     pub fn show(&mut self) -> Result<(), Errno> {
-        if self.has_output()
+        if !self.backlog.is_empty()
             && let Some(count) = self.pty.write(self.backlog.next())?
         {
             self.backlog.advance(count);

@@ -260,10 +260,14 @@ impl Table {
             return;
         };
         console.serve(&*self.events, now);
+        // Most often the terminal takes all at once. An error comes again when it is waited for.
+        let _ = console.show();
         if console.wakes_at(now).is_some() {
             self.held.insert(domain);
         }
-        want(poller, domain, console, wanted(console));
+        if let Some(wanted) = console.awaits_anew() {
+            want(poller, domain, console, wanted);
+        }
     }
 }
 
@@ -271,13 +275,6 @@ fn want(poller: &Poller, domain: DomId, console: &Console, wanted: EventFlags) {
     if let Err(error) = poller.modify(console.pty(), Source::Terminal(domain), wanted) {
         tracing::error!("terminal of domain {domain}: {error}");
     }
-}
-
-fn wanted(console: &Console) -> EventFlags {
-    let mut wanted = EventFlags::empty();
-    wanted.set(EventFlags::IN, console.takes_input());
-    wanted.set(EventFlags::OUT, console.has_output());
-    wanted
 }
 
 fn open_terminal(store: &dyn Access, poller: &Poller, domain: DomId) -> anyhow::Result<Pty> {
