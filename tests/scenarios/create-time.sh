@@ -38,15 +38,20 @@ measure() {
 fill_to() {
     while [ "$here" -lt "$1" ]; do
         here=$((here + 1))
-        printf 'name = "crowd%d"\ntype = "pvh"\nkernel = "/guest/actor"\ncmdline = "idle"\nmemory = 16\nvcpus = 1\n' "$here" > /tmp/crowd.cfg
+        printf 'name = "crowd%d"\ntype = "pvh"\nkernel = "/guest/actor"\ncmdline = "idle"\nmemory = 40\nvcpus = 1\n' "$here" > /tmp/crowd.cfg
         xl create -q /tmp/crowd.cfg || return 1
     done
+}
+all_live() {
+    local live
+    live=$(xl list | grep -c '^crowd.* -b----\|^crowd.* ------ \|^crowd.* r-----')
+    [ "$live" -eq "$1" ] || { echo "$live of $1 guests live"; return 1; }
 }
 curve() {
     local point
     here=0
     for point in $points; do
-        [ "$point" -le "$crowd" ] && fill_to "$point" && measure "$point" || return 1
+        [ "$point" -le "$crowd" ] && fill_to "$point" && all_live "$point" && measure "$point" || return 1
     done
 }
 
