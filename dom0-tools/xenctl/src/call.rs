@@ -57,6 +57,10 @@ calls! {
     GET_NODE_AFFINITY = "domctl getnodeaffinity";
     SET_NODE_AFFINITY = "domctl setnodeaffinity";
     SET_LLC_COLORS = "domctl set_llc_colors";
+    IOPORT_PERMISSION = "domctl ioport_permission";
+    IRQ_PERMISSION = "domctl irq_permission";
+    IOMEM_PERMISSION = "domctl iomem_permission";
+    MEMORY_MAPPING = "domctl memory_mapping";
     SEND_TRIGGER = "domctl sendtrigger";
     VCPU_INFO = "domctl getvcpuinfo";
     GET_AFFINITY = "domctl getvcpuaffinity";
@@ -81,6 +85,7 @@ calls! {
     MAP_GRANT = "map of a grant";
     MAP_STORE_RING = "map of dom0's store ring";
 
+    MAP_PIRQ = "physdev_op map_pirq";
     GET_PARAM = "hvm_op get_param";
     SET_PARAM = "hvm_op set_param";
     REMOTE_SHUTDOWN = "sched_op remote_shutdown";

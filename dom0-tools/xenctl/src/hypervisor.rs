@@ -190,6 +190,16 @@ pub trait Hypervisor: Send + Sync {
     fn node_affinity(&self, domain: DomId) -> Result<CpuSet>;
     /// `set_llc_colors` with none; `EOPNOTSUPP` is usual.
     fn set_no_llc_colors(&self, domain: DomId) -> Result<()>;
+    /// Lets a domain use I/O ports of the host; `EPERM` for those that nobody may.
+    fn permit_ports(&self, domain: DomId, first: u32, count: u32) -> Result<()>;
+    /// `PHYSDEVOP_map_pirq` of an interrupt of the host, numbered the same in the domain if that is free; gives its number there.
+    fn map_irq(&self, domain: DomId, irq: i32) -> Result<i32>;
+    /// Lets a domain use an interrupt that was mapped.
+    fn permit_irq(&self, domain: DomId, pirq: i32) -> Result<()>;
+    /// Lets a domain use frames of I/O memory.
+    fn permit_memory(&self, domain: DomId, first: u64, count: u64) -> Result<()>;
+    /// Maps frames of I/O memory from `mfn` on to a domain's frames from `gfn` on.
+    fn map_memory(&self, domain: DomId, gfn: u64, mfn: u64, count: u64) -> Result<()>;
     /// Presses a button: `XEN_DOMCTL_SENDTRIGGER_*`.
     fn send_trigger(&self, domain: DomId, trigger: u32, vcpu: u32) -> Result<()>;
 

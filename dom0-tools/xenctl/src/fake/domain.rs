@@ -49,6 +49,14 @@ pub struct Built {
     pub grants: BTreeMap<u32, (u64, DomId)>,
     /// Records of its machine state: type, instance, payload.
     pub records: BTreeMap<(u16, u16), Vec<u8>>,
+    /// I/O ports of the host it may use: first and how many.
+    pub ports: Vec<(u32, u32)>,
+    /// Interrupts of the host it may use.
+    pub irqs: Vec<i32>,
+    /// Frames of I/O memory it may use: first and how many.
+    pub io_memory: Vec<(u64, u64)>,
+    /// Those that are mapped: its own first frame, the host's, and how many.
+    pub mapped: Vec<(u64, u64, u64)>,
     /// Its CPUID policy, once set.
     pub policy: Option<CpuPolicy>,
 }

@@ -230,6 +230,53 @@ impl Hypervisor for FakeXen {
         self.request(call::SET_LLC_COLORS, |_| Err(Errno::EOPNOTSUPP))
     }
 
+    fn permit_ports(&self, domain: DomId, first: u32, count: u32) -> Result<()> {
+        self.request(call::IOPORT_PERMISSION, |state| {
+            match first.checked_add(count) {
+                Some(end) if count > 0 && end <= 0x1_0000 => {}
+                _ => return Err(Errno::EINVAL),
+            }
+            state.domain(domain)?.built.ports.push((first, count));
+            Ok(())
+        })
+    }
+
+    fn map_irq(&self, domain: DomId, irq: i32) -> Result<i32> {
+        self.request(call::MAP_PIRQ, |state| state.domain(domain).map(|_| irq))
+    }
+
+    fn permit_irq(&self, domain: DomId, pirq: i32) -> Result<()> {
+        self.request(call::IRQ_PERMISSION, |state| {
+            state.domain(domain)?.built.irqs.push(pirq);
+            Ok(())
+        })
+    }
+
+    fn permit_memory(&self, domain: DomId, first: u64, count: u64) -> Result<()> {
+        self.request(call::IOMEM_PERMISSION, |state| {
+            if count == 0 || first.checked_add(count).is_none() {
+                return Err(Errno::EINVAL);
+            }
+            state.domain(domain)?.built.io_memory.push((first, count));
+            Ok(())
+        })
+    }
+
+    /// Only what the domain was permitted.
+    fn map_memory(&self, domain: DomId, gfn: u64, mfn: u64, count: u64) -> Result<()> {
+        self.request(call::MEMORY_MAPPING, |state| {
+            let built = &mut state.guest(domain)?.built;
+            let holds = |&(first, permitted): &(u64, u64)| {
+                first <= mfn && mfn - first <= permitted && count <= permitted - (mfn - first)
+            };
+            if !built.io_memory.iter().any(holds) {
+                return Err(Errno::EPERM);
+            }
+            built.mapped.push((gfn, mfn, count));
+            Ok(())
+        })
+    }
+
     fn send_trigger(&self, domain: DomId, trigger: u32, vcpu: u32) -> Result<()> {
         self.request(call::SEND_TRIGGER, |state| {
             state.send_trigger(domain, trigger, vcpu)

@@ -30,6 +30,18 @@ impl Xen {
         domain: DomId,
         payload: &mut T,
     ) -> Result<DomId> {
+        self.counting_domctl(call, cmd, domain, payload)
+            .map(|(_, domain)| domain)
+    }
+
+    /// As [`Self::domctl`], for one whose result is a number besides success and failure.
+    pub(super) fn counting_domctl<T: Plain>(
+        &self,
+        call: &'static str,
+        cmd: u32,
+        domain: DomId,
+        payload: &mut T,
+    ) -> Result<(i32, DomId)> {
         let frame = self.buffer(call, size_of::<Domctl>())?;
         let header = Domctl {
             cmd,
@@ -41,7 +53,7 @@ impl Xen {
         frame.put(DOMCTL_PAYLOAD, payload);
         let result = self.hypercall(call, HYPERVISOR_DOMCTL, &[Arg::Buffer(&frame)]);
         *payload = frame.get(DOMCTL_PAYLOAD);
-        result.map(|_| DomId(frame.get::<Domctl>(0).domain))
+        result.map(|result| (result, DomId(frame.get::<Domctl>(0).domain)))
     }
 
     /// A domctl without payload.

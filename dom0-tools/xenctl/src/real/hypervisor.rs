@@ -7,7 +7,7 @@ use xen_abi::domctl::{
 use xen_abi::physdev::PhysdevPciDevice;
 use xen_abi::sysctl::{SysctlCputopo, SysctlPhysinfo, SysctlSchedulerOp};
 
-use super::{Xen, cpus, domains, grants, host, memory, policy, pools};
+use super::{Xen, cpus, domains, grants, host, memory, policy, pools, resources};
 use crate::{
     Affinity, CompileInfo, ConsoleText, CpuPolicy, CpuPool, CpuSet, DomId, Hypervisor, NumaInfo,
     Populate, Result, VersionText, call,
@@ -157,6 +157,26 @@ impl Hypervisor for Xen {
 
     fn set_no_llc_colors(&self, domain: DomId) -> Result<()> {
         domains::set_no_llc_colors(self, domain)
+    }
+
+    fn permit_ports(&self, domain: DomId, first: u32, count: u32) -> Result<()> {
+        resources::permit_ports(self, domain, first, count)
+    }
+
+    fn map_irq(&self, domain: DomId, irq: i32) -> Result<i32> {
+        resources::map_irq(self, domain, irq)
+    }
+
+    fn permit_irq(&self, domain: DomId, pirq: i32) -> Result<()> {
+        resources::permit_irq(self, domain, pirq)
+    }
+
+    fn permit_memory(&self, domain: DomId, first: u64, count: u64) -> Result<()> {
+        resources::permit_memory(self, domain, first, count)
+    }
+
+    fn map_memory(&self, domain: DomId, gfn: u64, mfn: u64, count: u64) -> Result<()> {
+        resources::map_memory(self, domain, gfn, mfn, count)
     }
 
     fn send_trigger(&self, domain: DomId, trigger: u32, vcpu: u32) -> Result<()> {

@@ -10,6 +10,7 @@ mod hypervisor;
 mod memory;
 mod policy;
 mod pools;
+mod resources;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
