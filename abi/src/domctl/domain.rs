@@ -30,6 +30,12 @@ numbers! {
     pub const XEN_DOMCTL_GRANT_VERSION_MASK: u32 = 0xf;
     /// Bits of the alternate-map mode.
     pub const XEN_DOMCTL_ALTP2M_MODE_MASK: u32 = 3;
+    /// Alternate maps: for the guest and for others.
+    pub const XEN_DOMCTL_ALTP2M_MIXED: u32 = 1;
+    /// Alternate maps: for others.
+    pub const XEN_DOMCTL_ALTP2M_EXTERNAL: u32 = 2;
+    /// Alternate maps: for others, and the guest may switch.
+    pub const XEN_DOMCTL_ALTP2M_LIMITED: u32 = 3;
 
     /// Being destroyed.
     pub const XEN_DOMINF_DYING: u32 = 1 << 0;

@@ -69,15 +69,17 @@ pub enum Support {
     Full,
     /// They understand it but cannot act on it yet; these values ask for nothing.
     Later(&'static [&'static str]),
-    /// It has no effect, with any tools.
-    None,
+    /// A guest that asks for it is not made.
+    Refused,
+    /// It has no effect on a PVH guest, with xl 4.20 neither; these values ask for what is so in any case.
+    Idle(&'static [&'static str]),
     /// It should be written another way.
     Deprecated(&'static str),
 }
 
 use Kind::{Choice, Flag, List, Lists, Number, Text, TextOrList};
 use Scope::{Any, Arm, Hvm, Pv, Pvh};
-use Support::{Deprecated, Full, Later};
+use Support::{Deprecated, Full, Idle, Later, Refused};
 
 const fn key(name: &'static str, kind: Kind, scope: Scope, support: Support) -> Key {
     Key {
@@ -116,7 +118,7 @@ pub const KEYS: &[Key] = &[
     key("uuid", Text("a UUID"), Any, Full),
     key("pool", Text("the name of a CPU pool"), Any, Full),
     key("hap", Flag, Any, Full),
-    key("oos", Flag, Any, Later(YES)),
+    key("oos", Flag, Any, Full),
     key("seclabel", Text("a security label"), Any, Later(ALWAYS)),
     key(
         "init_seclabel",
@@ -129,9 +131,9 @@ pub const KEYS: &[Key] = &[
         "passthrough",
         Text("default, disabled, enabled, sync_pt or share_pt"),
         Any,
-        Later(&["default", "disabled"]),
+        Refused,
     ),
-    key("xend_suspend_evtchn_compat", Flag, Any, Later(NO)),
+    key("xend_suspend_evtchn_compat", Flag, Any, Full),
     // CPUs.
     key("vcpus", VCPUS, Any, Full),
     key("maxvcpus", VCPUS, Any, Full),
@@ -146,8 +148,8 @@ pub const KEYS: &[Key] = &[
     ),
     key("period", COUNT, Any, Later(ALWAYS)),
     key("extratime", Number("0 or 1", 0, 1), Any, Later(ALWAYS)),
-    key("slice", COUNT, Any, Support::None),
-    key("latency", COUNT, Any, Support::None),
+    key("slice", COUNT, Any, Idle(ALWAYS)),
+    key("latency", COUNT, Any, Idle(ALWAYS)),
     key(
         "cpuid",
         TextOrList("\"host,\" and features, or a list of leaves"),
@@ -166,25 +168,25 @@ pub const KEYS: &[Key] = &[
         "altp2m",
         Choice("disabled, mixed, external or limited"),
         Any,
-        Later(&["0", "disabled"]),
+        Full,
     ),
     key("msr_relaxed", Flag, Any, Full),
     // Memory.
     key("memory", MIB, Any, Full),
     key("maxmem", MIB, Any, Full),
     key("shadow_memory", EXTRA_MIB, Any, Full),
-    key("videoram", EXTRA_MIB, Any, Later(NO)),
+    key("videoram", EXTRA_MIB, Any, Full),
     key(
         "vnuma",
         Lists("a list of virtual nodes, each a list such as [ \"pnode=0\", \"size=512\" ]"),
         Any,
-        Later(ALWAYS),
+        Refused,
     ),
     key(
         "llc_colors",
         List("a list of cache colours such as [ \"0-3\", \"7\" ]"),
         Any,
-        Later(ALWAYS),
+        Refused,
     ),
     // Booting.
     key("kernel", FILE, Any, Full),
@@ -193,20 +195,20 @@ pub const KEYS: &[Key] = &[
     key("root", STRING, Any, Full),
     key("extra", STRING, Any, Full),
     key("firmware", Text("a firmware"), Any, Full),
-    key("bootloader", Text("a program"), Any, Later(ALWAYS)),
+    key("bootloader", Text("a program"), Any, Refused),
     key(
         "bootloader_args",
         TextOrList("a list of arguments"),
         Any,
-        Later(ALWAYS),
+        Idle(ALWAYS),
     ),
-    key("bootloader_restrict", Flag, Any, Later(ALWAYS)),
-    key("bootloader_user", Text("a user's name"), Any, Later(ALWAYS)),
+    key("bootloader_restrict", Flag, Any, Idle(ALWAYS)),
+    key("bootloader_user", Text("a user's name"), Any, Idle(ALWAYS)),
     key("device_tree", FILE, Arm, Full),
-    key("pvshim", Flag, Pvh, Later(NO)),
-    key("pvshim_path", FILE, Pvh, Later(ALWAYS)),
-    key("pvshim_cmdline", STRING, Pvh, Later(ALWAYS)),
-    key("pvshim_extra", STRING, Pvh, Later(ALWAYS)),
+    key("pvshim", Flag, Pvh, Refused),
+    key("pvshim_path", FILE, Pvh, Idle(ALWAYS)),
+    key("pvshim_cmdline", STRING, Pvh, Idle(ALWAYS)),
+    key("pvshim_extra", STRING, Pvh, Idle(ALWAYS)),
     key("e820_host", Flag, Pv, Full),
     // Events.
     key("on_poweroff", ACTION, Any, Full),
@@ -250,7 +252,7 @@ pub const KEYS: &[Key] = &[
         Full,
     ),
     key("nomigrate", Flag, Any, Full),
-    key("acpi", Flag, Any, Later(YES)),
+    key("acpi", Flag, Any, Idle(YES)),
     // Devices.
     key("disk", List("a list of disks in brackets"), Any, Full),
     key(
@@ -259,7 +261,7 @@ pub const KEYS: &[Key] = &[
         Any,
         Full,
     ),
-    key("vif2", List("a list"), Any, Support::None),
+    key("vif2", List("a list"), Any, Idle(ALWAYS)),
     key(
         "vfb",
         List("a list of frame buffers in brackets"),
@@ -330,12 +332,12 @@ pub const KEYS: &[Key] = &[
         "pci",
         List("a list of PCI devices in brackets"),
         Any,
-        Later(ALWAYS),
+        Refused,
     ),
-    key("pci_permissive", Flag, Any, Later(NO)),
-    key("pci_msitranslate", Flag, Any, Later(NO)),
-    key("pci_seize", Flag, Any, Later(NO)),
-    key("pci_power_mgmt", Flag, Any, Later(NO)),
+    key("pci_permissive", Flag, Any, Idle(NO)),
+    key("pci_msitranslate", Flag, Any, Idle(NO)),
+    key("pci_seize", Flag, Any, Idle(NO)),
+    key("pci_power_mgmt", Flag, Any, Idle(NO)),
     key(
         "rdm",
         Text("\"strategy=host\" and \"policy=strict\" or \"policy=relaxed\""),
@@ -347,25 +349,25 @@ pub const KEYS: &[Key] = &[
         "ioports",
         List("a list of I/O ports such as [ \"3f8-3ff\" ]"),
         Any,
-        Later(ALWAYS),
+        Full,
     ),
     key(
         "irqs",
         List("a list of interrupts such as [ 4, 5 ]"),
         Any,
-        Later(ALWAYS),
+        Full,
     ),
     key(
         "iomem",
         List("a list of frame ranges such as [ \"fee00,1\" ]"),
         Any,
-        Later(ALWAYS),
+        Full,
     ),
     key(
         "dtdev",
         List("a list of device-tree paths in brackets"),
-        Arm,
-        Full,
+        Any,
+        Refused,
     ),
     // The device model.
     key(
@@ -477,7 +479,7 @@ pub const KEYS: &[Key] = &[
     key("vncdisplay", COUNT, Hvm, Full),
     key("vncunused", Flag, Hvm, Full),
     key("vncpasswd", Text("a password"), Hvm, Full),
-    key("vncviewer", Flag, Hvm, Support::None),
+    key("vncviewer", Flag, Hvm, Idle(ALWAYS)),
     key("sdl", Flag, Hvm, Full),
     key("opengl", Flag, Hvm, Full),
     key("display", Text("an X display"), Hvm, Full),

@@ -74,7 +74,7 @@ fn keys_without_support_are_understood() {
     assert_eq!(parsed.config.disks[1].vdev.as_deref(), Some("hda7"));
     assert_eq!(
         parsed.warnings,
-        ["guest1.cfg: keys that are not supported yet, ignored: vtpm (line 8), iomem (line 9)"]
+        ["guest1.cfg: keys that are not supported yet, ignored: vtpm (line 8)"]
     );
 }
 

@@ -58,7 +58,7 @@ fn values_of_the_wrong_kind_are_refused_for_every_key() {
 
 #[test]
 fn nothing_is_said_of_values_that_ask_for_nothing() {
-    let text = "type=\"pvh\";name=\"x\";kernel=\"/k\"\noos=1;altp2m=\"disabled\";pci_permissive=0;acpi=1;passthrough=\"disabled\"\n";
+    let text = "type=\"pvh\";name=\"x\";kernel=\"/k\"\noos=1;altp2m=\"disabled\";pci_permissive=0;acpi=1;vtpm=[];pci=[]\n";
     let parsed = parse(
         "demo.cfg",
         text.as_bytes(),
@@ -71,7 +71,7 @@ fn nothing_is_said_of_values_that_ask_for_nothing() {
 
 #[test]
 fn each_kind_of_note_is_one_sentence() {
-    let text = "type=\"pvh\";name=\"x\";kernel=\"/k\"\nfoo=1\nbar=2\npci=[\"03:00.0\"]\nvpmu=0;pae=1\nacpi=0\nvif=[\"brigde=b\"]\n";
+    let text = "type=\"pvh\";name=\"x\";kernel=\"/k\"\nfoo=1\nbar=2\nvkb=[\"backend-type=linux\"]\nvpmu=0;pae=1\nacpi=0\nvif=[\"brigde=b\"]\n";
     let parsed = parse(
         "demo.cfg",
         text.as_bytes(),
@@ -83,8 +83,8 @@ fn each_kind_of_note_is_one_sentence() {
         parsed.warnings,
         [
             "demo.cfg: unknown words of network interfaces, ignored: \"brigde=b\" (line 7, column 7)",
-            "demo.cfg: keys without effect: pae (line 5)",
-            "demo.cfg: keys that are not supported yet, ignored: pci (line 4), acpi (line 6)",
+            "demo.cfg: keys without effect: pae (line 5), acpi (line 6)",
+            "demo.cfg: keys that are not supported yet, ignored: vkb (line 4)",
             "demo.cfg: unknown keys, ignored: foo (line 2), bar (line 3), baz",
         ]
     );

@@ -2,13 +2,14 @@
 
 use xen_abi::arch_x86::{ArchDomainconfig, XEN_X86_EMU_LAPIC, XEN_X86_MSR_RELAXED};
 use xen_abi::domctl::{
-    DomctlCreatedomain, XEN_DOMCTL_CDF_HAP, XEN_DOMCTL_CDF_HVM, XEN_DOMCTL_CDF_NESTED_VIRT,
-    XEN_DOMCTL_CDF_VPMU, XEN_DOMCTL_GRANT_VERSION_MASK,
+    DomctlCreatedomain, XEN_DOMCTL_ALTP2M_MODE_MASK, XEN_DOMCTL_CDF_HAP, XEN_DOMCTL_CDF_HVM,
+    XEN_DOMCTL_CDF_NESTED_VIRT, XEN_DOMCTL_CDF_OOS_OFF, XEN_DOMCTL_CDF_VPMU,
+    XEN_DOMCTL_GRANT_VERSION_MASK,
 };
 use xen_abi::errno::Errno;
 use xen_abi::sysctl::{
     XEN_SYSCTL_PHYSCAP_GNTTAB_V1, XEN_SYSCTL_PHYSCAP_GNTTAB_V2, XEN_SYSCTL_PHYSCAP_HAP,
-    XEN_SYSCTL_PHYSCAP_HVM, XEN_SYSCTL_PHYSCAP_SHADOW,
+    XEN_SYSCTL_PHYSCAP_HVM, XEN_SYSCTL_PHYSCAP_SHADOW, XEN_SYSCTL_PHYSCAP_VPMU,
 };
 use xenctl::{DomId, Hypervisor};
 
@@ -27,6 +28,11 @@ pub fn create(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<DomId> {
     if !can(XEN_SYSCTL_PHYSCAP_HVM) {
         return Err(BuildError::Unsupported(
             "this host cannot run hardware-virtualised guests",
+        ));
+    }
+    if plan.vpmu && !can(XEN_SYSCTL_PHYSCAP_VPMU) {
+        return Err(BuildError::Unsupported(
+            "vPMU not supported on this platform (vpmu=)",
         ));
     }
     let hap = match plan.hap {
@@ -50,7 +56,7 @@ pub fn create(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<DomId> {
     let wanted = plan.domain.unwrap_or(DomId(0));
     let domain = hypervisor
         .create_domain(wanted, &how)
-        .step("create the domain")?;
+        .map_err(|source| refusal(plan, source))?;
     let limited =
         no_colors(hypervisor, domain).and_then(|()| limits::set(hypervisor, domain, plan, hap));
     match limited {
@@ -77,6 +83,7 @@ fn request(plan: &Plan, hap: bool, grant_version: u32) -> DomctlCreatedomain {
         (hap, XEN_DOMCTL_CDF_HAP),
         (plan.nested, XEN_DOMCTL_CDF_NESTED_VIRT),
         (plan.vpmu, XEN_DOMCTL_CDF_VPMU),
+        (!plan.oos, XEN_DOMCTL_CDF_OOS_OFF),
     ];
     let chosen = flags.iter().filter(|(wanted, _)| *wanted);
     let limit =
@@ -92,6 +99,7 @@ fn request(plan: &Plan, hap: bool, grant_version: u32) -> DomctlCreatedomain {
         grant_opts: grant_version & XEN_DOMCTL_GRANT_VERSION_MASK,
         vmtrace_size: plan.vmtrace_bytes,
         cpupool_id: plan.pool,
+        altp2m_opts: plan.altp2m & XEN_DOMCTL_ALTP2M_MODE_MASK,
         arch: ArchDomainconfig {
             emulation_flags: XEN_X86_EMU_LAPIC,
             misc_flags: if plan.msr_relaxed {
@@ -101,6 +109,34 @@ fn request(plan: &Plan, hap: bool, grant_version: u32) -> DomctlCreatedomain {
             },
         },
         ..DomctlCreatedomain::default()
+    }
+}
+
+/// Hypervisors refuse what they lack with a number alone: the message tells what this domain asked for beyond the usual.
+fn refusal(plan: &Plan, source: xenctl::Error) -> BuildError {
+    let unusual = [
+        (plan.hap == Some(false), "hap=0"),
+        (plan.altp2m != 0, "altp2m="),
+        (plan.nested, "nestedhvm="),
+        (plan.vpmu, "vpmu="),
+        (plan.msr_relaxed, "msr_relaxed="),
+        (plan.vmtrace_bytes != 0, "vmtrace_buf_kb="),
+        (plan.grant_version.is_some(), "max_grant_version="),
+        (plan.max_grant_frames.is_some(), "max_grant_frames="),
+        (plan.max_maptrack_frames.is_some(), "max_maptrack_frames="),
+    ];
+    let asked: Vec<_> = unusual
+        .iter()
+        .filter(|(is_asked, _)| *is_asked)
+        .map(|(_, key)| *key)
+        .collect();
+    if asked.is_empty() || !matches!(source.errno, Errno::EINVAL | Errno::EOPNOTSUPP) {
+        let step = "create the domain";
+        return BuildError::Hypervisor { step, source };
+    }
+    BuildError::Lacking {
+        asked: asked.join(", "),
+        source,
     }
 }
 

@@ -36,6 +36,16 @@ pub enum BuildError {
         /// Its answer.
         source: xenctl::Error,
     },
+    /// The hypervisor refused a domain, perhaps because it lacks something.
+    #[error(
+        "cannot create the domain; it asks for {asked}, which this hypervisor may lack: {source}"
+    )]
+    Lacking {
+        /// Keys of the configuration.
+        asked: String,
+        /// The hypervisor's answer.
+        source: xenctl::Error,
+    },
     /// The hypervisor cannot run such domains.
     #[error("{0}")]
     Unsupported(&'static str),

@@ -16,7 +16,7 @@ use super::kernel::Kernel;
 use super::layout::{ACPI_START, Layout, PAGE, SPECIAL_COUNT, SPECIAL_FIRST, Special};
 use super::plan::Plan;
 use super::populate::{populate_pages, populate_ram};
-use super::{limits, start_info, vcpu};
+use super::{limits, resources, start_info, vcpu};
 
 /// Grant of the console's ring, reserved in every domain's table.
 const GRANT_CONSOLE: u32 = 0;
@@ -51,7 +51,8 @@ pub fn load(
     plan: &Plan,
     files: &Unpacked,
 ) -> Result<Built> {
-    let layout = Layout::of(plan.max_memory_kib);
+    let (memory_kib, max_memory_kib) = plan.guest_kib();
+    let layout = Layout::of(max_memory_kib);
     let online: Vec<bool> = (0..plan.max_vcpus).map(|n| plan.is_online(n)).collect();
     let anywhere = files.kernel.image.notes.accepts_rsdp_anywhere();
     let tables = acpi::build(&online, anywhere);
@@ -61,7 +62,7 @@ pub fn load(
 
     let step = "set the memory map";
     hypervisor.set_memory_map(domain, &map).step(step)?;
-    populate_ram(hypervisor, domain, &layout, plan.memory_kib, plan.claim)?;
+    populate_ram(hypervisor, domain, &layout, memory_kib, plan.claim)?;
     guest.write_kernel(&files.kernel)?;
     if let (Some(place), Some(ramdisk)) = (&places.ramdisk, &files.ramdisk) {
         guest.write(place.start, ramdisk, "copy the ramdisk")?;
@@ -76,6 +77,7 @@ pub fn load(
     let built = guest.connect_rings(plan)?;
     guest.set_first_vcpu(plan.max_vcpus, files.kernel.image.entry, &places)?;
     limits::set_scheduling(hypervisor, domain, plan)?;
+    resources::give(hypervisor, domain, &plan.resources)?;
     Ok(built)
 }
 

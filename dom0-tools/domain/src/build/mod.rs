@@ -15,6 +15,7 @@ mod load;
 mod plan;
 mod policy;
 mod populate;
+mod resources;
 mod start_info;
 mod vcpu;
 
@@ -24,7 +25,7 @@ pub use create::{create, discard};
 pub use error::{BuildError, Result};
 pub use files::{Files, Unpacked};
 pub use load::{Built, Ring, load};
-pub use plan::{CpuidRule, MsrRule, Plan, VCPUS_MAX};
+pub use plan::{CpuidRule, IoMemory, MsrRule, Plan, Resources, VCPUS_MAX};
 
 /// Ranges of guest-physical addresses that are RAM in a domain of this size; the second may be empty.
 #[must_use]

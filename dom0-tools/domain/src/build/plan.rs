@@ -31,6 +31,8 @@ pub struct Plan {
     pub memory_kib: u64,
     /// Memory it may grow to; more than `memory_kib` populates on demand.
     pub max_memory_kib: u64,
+    /// Part of both that a screen would have; a PVH guest has none, and so much less memory.
+    pub video_kib: u64,
     /// Memory for nested page tables; `None` for [`Plan::default_paging_kib`].
     pub paging_kib: Option<u64>,
     /// vCPUs it may ever have.
@@ -39,6 +41,10 @@ pub struct Plan {
     pub online_vcpus: CpuSet,
     /// Hardware-assisted paging; `None` where the host has it.
     pub hap: Option<bool>,
+    /// With shadow paging, page tables may be out of step for a while.
+    pub oos: bool,
+    /// Alternate second-level tables: `XEN_DOMCTL_ALTP2M_*`, 0 for none.
+    pub altp2m: u32,
     /// Virtual performance counters.
     pub vpmu: bool,
     /// Nested virtualisation.
@@ -79,10 +85,34 @@ pub struct Plan {
     pub weight: Option<u32>,
     /// Scheduling cap, percent of a processor.
     pub cap: Option<u32>,
+    /// What of the host the guest may use itself.
+    pub resources: Resources,
     /// Who runs the store.
     pub store_domain: DomId,
     /// Who runs the consoles.
     pub console_domain: DomId,
+}
+
+/// Resources of the host that a guest may use itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// I/O ports: first and how many.
+    pub ports: Vec<(u32, u32)>,
+    /// Interrupts.
+    pub irqs: Vec<u32>,
+    /// I/O memory.
+    pub memory: Vec<IoMemory>,
+}
+
+/// Frames of I/O memory that a guest may use itself.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct IoMemory {
+    /// First frame of the host.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// First frame of the guest.
+    pub gfn: u64,
 }
 
 /// Change of one CPUID leaf. Each rule has 32 characters, most significant bit first: `1`, `0`, `x` as the default policy, `k` or `s` as the
@@ -120,10 +150,13 @@ impl Plan {
             command_line: String::new(),
             memory_kib,
             max_memory_kib: memory_kib,
+            video_kib: 0,
             paging_kib: None,
             max_vcpus: 1,
             online_vcpus: CpuSet(vec![1]),
             hap: None,
+            oos: true,
+            altp2m: 0,
             vpmu: false,
             nested: false,
             msr_relaxed: false,
@@ -144,6 +177,7 @@ impl Plan {
             nodes: None,
             weight: None,
             cap: None,
+            resources: Resources::default(),
             store_domain: DomId::DOM0,
             console_domain: DomId::DOM0,
         }
@@ -160,6 +194,12 @@ impl Plan {
             ("maxvcpus", self.max_vcpus.into(), 1, VCPUS_MAX.into()),
             ("maxmem in KiB", self.max_memory_kib, 4, KIB_MAX),
             ("memory in KiB", self.memory_kib, 4, self.max_memory_kib),
+            (
+                "videoram in KiB",
+                self.video_kib,
+                0,
+                self.memory_kib.saturating_sub(4),
+            ),
         ];
         for (what, value, min, max) in ranges {
             if !(min..=max).contains(&value) {
@@ -172,6 +212,13 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Memory the guest starts with, and memory it may grow to: without what a screen would have.
+    #[must_use]
+    pub fn guest_kib(&self) -> (u64, u64) {
+        let without = |kib: u64| kib.saturating_sub(self.video_kib);
+        (without(self.memory_kib), without(self.max_memory_kib))
     }
 
     /// Whether vCPU `number` is up from the start.

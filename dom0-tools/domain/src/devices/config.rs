@@ -56,6 +56,9 @@ impl Devices<'_> {
             let hint = "type=ioemu needs an emulator, which type=\"pvh\" has not: use type=vif";
             return Err(invalid(&device, hint));
         }
+        if !nic.colo.0.is_empty() {
+            return Err(invalid(&device, "replication (colo) is not supported"));
+        }
         let rate = Rate {
             bytes_per_interval: nic.rate_bytes_per_interval,
             interval_usecs: nic.rate_interval_usecs,

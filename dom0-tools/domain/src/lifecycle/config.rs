@@ -3,12 +3,15 @@
 use domcfg::DomainConfig;
 use domcfg::cpuid::CpuidPolicy;
 use domcfg::identity::Uuid;
-use domcfg::model::{BuildInfo, CreateInfo, DomainType, GuestInfo, TimerMode, TscMode};
+use domcfg::model::{Altp2mMode, BuildInfo, CreateInfo, TimerMode, TscMode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use xen_abi::arch_x86::{
     XEN_CPUID_NO_SUBLEAF, XEN_CPUID_TSC_MODE_ALWAYS_EMULATE, XEN_CPUID_TSC_MODE_DEFAULT,
     XEN_CPUID_TSC_MODE_NEVER_EMULATE,
+};
+use xen_abi::domctl::{
+    XEN_DOMCTL_ALTP2M_EXTERNAL, XEN_DOMCTL_ALTP2M_LIMITED, XEN_DOMCTL_ALTP2M_MIXED,
 };
 use xen_abi::hvm::params::{
     HVMPTM_DELAY_FOR_MISSED_TICKS, HVMPTM_NO_DELAY_FOR_MISSED_TICKS,
@@ -21,8 +24,8 @@ use xenstore::{Tx, read_optional};
 use super::create::Request;
 use super::error::{Error, Result};
 use super::nodes::Description;
-use super::{Toolstack, error::Step};
-use crate::build::{CpuidRule, MsrRule, Plan};
+use super::{Toolstack, error::Step, refuse};
+use crate::build::{CpuidRule, IoMemory, MsrRule, Plan, Resources};
 
 /// Memory of a domain that asks for none, in KiB.
 const DEFAULT_MEMORY_KIB: u64 = 32 << 10;
@@ -37,7 +40,7 @@ impl Toolstack<'_> {
     /// # Errors
     /// [`Error::Config`] for what cannot be built; [`Error::Device`] for devices; those of store and hypervisor.
     pub fn request(&self, config: &DomainConfig) -> Result<Request> {
-        check_type(config)?;
+        refuse::check(config)?;
         let mut config = config.clone();
         if config.c_info.uuid.is_nil() {
             config.c_info.uuid = Uuid::generate().map_err(|source| Error::File {
@@ -89,6 +92,7 @@ impl Toolstack<'_> {
             command_line: build.cmdline.clone().unwrap_or_default(),
             memory_kib: build.target_memkb.unwrap_or(max_memory_kib),
             max_memory_kib,
+            video_kib: build.video_memkb.unwrap_or(0),
             paging_kib: build.shadow_memkb,
             max_vcpus,
             online_vcpus: match build.avail_vcpus.is_empty() {
@@ -96,6 +100,8 @@ impl Toolstack<'_> {
                 false => build.avail_vcpus.iter().collect(),
             },
             hap: create.hap,
+            oos: create.oos != Some(false),
+            altp2m: altp2m(build.altp2m),
             vpmu: build.vpmu == Some(true),
             nested: build.nested_hvm == Some(true),
             msr_relaxed: build.arch_x86.msr_relaxed == Some(true),
@@ -123,6 +129,7 @@ impl Toolstack<'_> {
             },
             weight: positive("cpu_weight", build.sched_params.weight)?,
             cap: positive("cap", build.sched_params.cap)?,
+            resources: resources(build),
             store_domain: self.daemon("/tool/xenstored/domid")?,
             console_domain: self.daemon("/tool/xenconsoled/domid")?,
         })
@@ -151,40 +158,6 @@ impl Toolstack<'_> {
     }
 }
 
-fn check_type(config: &DomainConfig) -> Result<()> {
-    let refuse = |why: &str| Err(Error::Config(why.to_owned()));
-    match config.c_info.domain_type {
-        DomainType::Pvh => {}
-        DomainType::Pv | DomainType::Invalid => {
-            return refuse(
-                "type=\"pv\" is not supported: use type=\"pvh\", which runs the same kernels",
-            );
-        }
-        DomainType::Hvm => {
-            return refuse(
-                "type=\"hvm\" is not supported yet: use type=\"pvh\" for guests that can",
-            );
-        }
-    }
-    if !config.pcidevs.is_empty() {
-        return refuse("passthrough not yet supported for x86 PVH guests");
-    }
-    let build = &config.b_info;
-    if !build.vnuma_nodes.is_empty() {
-        return refuse("vnuma= is not supported");
-    }
-    if matches!(&build.u, GuestInfo::Pvh(info) if info.pvshim == Some(true)) {
-        return refuse("pvshim= is not supported: use the guest's kernel as a PVH kernel");
-    }
-    if build.bootloader.is_some() && build.kernel.is_none() {
-        return refuse("bootloader= is not supported: give kernel= and ramdisk=");
-    }
-    match config.c_info.name.as_deref() {
-        None | Some("") => refuse("a domain needs a name: name= is missing"),
-        Some(_) => Ok(()),
-    }
-}
-
 fn describe(config: &DomainConfig, plan: &Plan) -> Description {
     let texts = |values: &[(String, Option<String>)]| {
         let values = values.iter();
@@ -196,8 +169,8 @@ fn describe(config: &DomainConfig, plan: &Plan) -> Description {
         name: create.name.clone().unwrap_or_default(),
         uuid: create.uuid,
         max_memory_kib: plan.max_memory_kib,
-        memory_kib: plan.memory_kib,
-        video_memory_kib: config.b_info.video_memkb.unwrap_or(0),
+        memory_kib: plan.guest_kib().0,
+        video_memory_kib: plan.video_kib,
         online: (0..plan.max_vcpus).map(|n| plan.is_online(n)).collect(),
         extra: texts(&create.xsdata),
         platform: texts(&create.platformdata),
@@ -246,6 +219,29 @@ fn tsc_mode(build: &BuildInfo) -> Result<u32> {
         TscMode::NativeParavirt => Err(Error::Config(
             "TSC Mode native_paravirt (a.k.a PVRDTSCP) has been removed".into(),
         )),
+    }
+}
+
+fn altp2m(mode: Altp2mMode) -> u32 {
+    match mode {
+        Altp2mMode::Disabled => 0,
+        Altp2mMode::Mixed => XEN_DOMCTL_ALTP2M_MIXED,
+        Altp2mMode::External => XEN_DOMCTL_ALTP2M_EXTERNAL,
+        Altp2mMode::Limited => XEN_DOMCTL_ALTP2M_LIMITED,
+    }
+}
+
+fn resources(build: &BuildInfo) -> Resources {
+    let ports = build.ioports.iter();
+    let memory = build.iomem.iter().map(|range| IoMemory {
+        first: range.start,
+        count: range.number,
+        gfn: range.gfn.unwrap_or(range.start),
+    });
+    Resources {
+        ports: ports.map(|range| (range.first, range.number)).collect(),
+        irqs: build.irqs.clone(),
+        memory: memory.collect(),
     }
 }
 

@@ -18,6 +18,7 @@ mod lock;
 mod names;
 mod nodes;
 mod recent;
+mod refuse;
 mod shutdown;
 mod userdata;
 

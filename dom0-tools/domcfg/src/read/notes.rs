@@ -1,7 +1,7 @@
 //! What the author of a configuration should know although nothing is wrong: keys that are unknown, not supported yet, without effect,
 //! or written in an old way.
 
-use crate::grammar::Setting;
+use crate::grammar::{Setting, ValueKind};
 use crate::keys::{self, Key, Scope, Support};
 use crate::model::DomainType;
 
@@ -17,10 +17,10 @@ pub fn write(source: &str, reader: &mut Reader<'_>, domain_type: DomainType) {
             None => unknown.push(mention(setting)),
             Some(key) if !concerns(key, domain_type) => idle.push(mention(setting)),
             Some(key) => match key.support {
-                Support::Full => {}
-                Support::Later(fine) if is_one_of(setting, fine) => {}
+                Support::Full | Support::Refused => {}
+                Support::Later(fine) | Support::Idle(fine) if asks_for_nothing(setting, fine) => {}
                 Support::Later(_) => later.push(mention(setting)),
-                Support::None => idle.push(mention(setting)),
+                Support::Idle(_) => idle.push(mention(setting)),
                 Support::Deprecated(replacement) => {
                     old.push(format!(
                         "{}: \"{}\" is deprecated, write \"{replacement}\"",
@@ -76,9 +76,10 @@ fn concerns(key: &Key, domain_type: DomainType) -> bool {
     }
 }
 
-fn is_one_of(setting: &Setting, values: &[&str]) -> bool {
-    setting
-        .value
-        .text()
-        .is_some_and(|text| values.contains(&text))
+/// Whether a value is one of these, or a list without anything in it.
+fn asks_for_nothing(setting: &Setting, values: &[&str]) -> bool {
+    match &setting.value.kind {
+        ValueKind::Text(text) => values.contains(&text.text.as_str()),
+        ValueKind::List(items) => items.is_empty(),
+    }
 }

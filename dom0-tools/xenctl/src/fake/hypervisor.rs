@@ -6,10 +6,7 @@ use xen_abi::domctl::{
 use xen_abi::errno::Errno;
 use xen_abi::hvm::params::HVM_NR_PARAMS;
 use xen_abi::physdev::PhysdevPciDevice;
-use xen_abi::sysctl::{
-    SysctlCputopo, SysctlMeminfo, SysctlPhysinfo, SysctlSchedulerOp, XEN_SYSCTL_PHYSCAP_GNTTAB_V1,
-    XEN_SYSCTL_PHYSCAP_HAP, XEN_SYSCTL_PHYSCAP_HVM,
-};
+use xen_abi::sysctl::{SysctlCputopo, SysctlMeminfo, SysctlPhysinfo, SysctlSchedulerOp};
 
 use super::context::{featureset, host_policy};
 use super::state::State;
@@ -476,9 +473,7 @@ fn physinfo(state: &State) -> SysctlPhysinfo {
         max_cpu_id: state.host.cpus.saturating_sub(1),
         nr_nodes: 1,
         cpu_khz: 2_000_000,
-        capabilities: XEN_SYSCTL_PHYSCAP_HVM
-            | XEN_SYSCTL_PHYSCAP_HAP
-            | XEN_SYSCTL_PHYSCAP_GNTTAB_V1,
+        capabilities: state.host.abilities,
         total_pages: state.host.total_pages,
         free_pages: state.free_pages(),
         outstanding_pages: state.claimed_pages(),

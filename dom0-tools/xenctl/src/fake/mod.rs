@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use xen_abi::domctl::XEN_SCHEDULER_CREDIT2;
 use xen_abi::errno::Errno;
+use xen_abi::sysctl::{
+    XEN_SYSCTL_PHYSCAP_GNTTAB_V1, XEN_SYSCTL_PHYSCAP_HAP, XEN_SYSCTL_PHYSCAP_HVM,
+};
 
 use crate::{DomId, Error, Result};
 
@@ -47,6 +50,8 @@ pub struct FakeHost {
     pub capabilities: String,
     /// Of the hypervisor.
     pub command_line: String,
+    /// `XEN_SYSCTL_PHYSCAP_*`.
+    pub abilities: u32,
 }
 
 impl Default for FakeHost {
@@ -60,6 +65,9 @@ impl Default for FakeHost {
             version: (4, 20),
             capabilities: "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ".into(),
             command_line: "dom0=pvh".into(),
+            abilities: XEN_SYSCTL_PHYSCAP_HVM
+                | XEN_SYSCTL_PHYSCAP_HAP
+                | XEN_SYSCTL_PHYSCAP_GNTTAB_V1,
         }
     }
 }
