@@ -112,3 +112,18 @@ fn old_ways_to_write_a_key_are_named_with_the_new_one() {
         ]
     );
 }
+
+#[test]
+fn firmware_names_a_kernel_that_comes_with_xen() {
+    let text = "type=\"pvh\";name=\"x\";firmware=\"pvgrub64\"\n";
+    let parsed = parse(
+        "demo.cfg",
+        text.as_bytes(),
+        &NO_OVERRIDES,
+        &Context::with_cpus(4),
+    )
+    .unwrap();
+    let kernel = parsed.config.b_info.kernel.unwrap();
+    assert!(kernel.ends_with("/boot/pvgrub64.bin"), "{kernel}");
+    assert_eq!(parsed.warnings, [""; 0]);
+}

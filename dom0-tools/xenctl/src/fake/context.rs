@@ -107,6 +107,7 @@ fn default_policy() -> CpuPolicy {
                 0x6974_6e65,
             ],
             [0x8000_0001, none, 0x0080_0f12, 0, 0x0040_23f3, 0x2fd3_fbff],
+            [0x8000_0007, none, 0, 0, 0, 0x100],
             [0x8000_0008, none, 0x3030, 0, 0, 0],
         ],
         msrs: vec![(0xce, 0, 0), (0x10a, 0, 0)],

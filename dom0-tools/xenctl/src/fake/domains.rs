@@ -9,6 +9,7 @@ use xen_abi::domctl::{
 use xen_abi::errno::Errno;
 use xen_abi::memory::XENMEMF_POPULATE_ON_DEMAND;
 use xen_abi::sched::{SHUTDOWN_MAX, SHUTDOWN_SUSPEND};
+use xen_abi::sysctl::XEN_SYSCTL_PHYSCAP_SHADOW;
 use xen_abi::xen::{DOMID_FIRST_RESERVED, VIRQ_DOM_EXC};
 
 use super::domain::Domain;
@@ -36,7 +37,11 @@ impl State {
         wanted: DomId,
         how: &DomctlCreatedomain,
     ) -> Result<DomId, Errno> {
-        let needed = XEN_DOMCTL_CDF_HVM | XEN_DOMCTL_CDF_HAP;
+        let hap = match self.host.abilities & XEN_SYSCTL_PHYSCAP_SHADOW {
+            0 => XEN_DOMCTL_CDF_HAP,
+            _ => 0,
+        };
+        let needed = XEN_DOMCTL_CDF_HVM | hap;
         let is_known = how.flags & !(XEN_DOMCTL_CDF_MAX * 2 - 1) == 0;
         if !is_known || how.flags & needed != needed || how.max_vcpus == 0 || how.max_vcpus > 128 {
             return Err(Errno::EINVAL);

@@ -120,6 +120,13 @@ impl FakeXen {
         state.domains.get(&domain).map(|known| known.paused)
     }
 
+    /// Its weight and cap in the credit schedulers.
+    pub fn credit(&self, domain: DomId) -> Option<(u16, u16)> {
+        let state = self.state();
+        let known = state.domains.get(&domain);
+        known.map(|known| (known.credit.weight, known.credit.cap))
+    }
+
     /// How many event channel ports a domain has.
     pub fn port_count(&self, domain: DomId) -> usize {
         self.state().ports.count(domain)

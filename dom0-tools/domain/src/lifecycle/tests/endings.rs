@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use domcfg::model::ShutdownAction;
 use xen_abi::sched::{
-    SHUTDOWN_CRASH, SHUTDOWN_POWEROFF, SHUTDOWN_REBOOT, SHUTDOWN_SUSPEND, SHUTDOWN_WATCHDOG,
+    SHUTDOWN_CRASH, SHUTDOWN_POWEROFF, SHUTDOWN_REBOOT, SHUTDOWN_SOFT_RESET, SHUTDOWN_SUSPEND,
+    SHUTDOWN_WATCHDOG,
 };
 use xenstore::engine::DomainState;
 
@@ -199,4 +200,26 @@ fn request_to_end_is_done_when_the_guest_has_seen_it() {
         .toolstack()
         .request_shutdown(DomId(9), ShutdownRequest::PowerOff);
     assert_eq!(unknown.unwrap_err().to_string(), "domain 9 does not exist");
+}
+
+#[test]
+fn soft_reset_does_what_is_configured_for_it() {
+    let dom0 = Dom0::new();
+    let mut config = dom0.config("a");
+    config.on_soft_reset = ShutdownAction::Preserve;
+    let domain = dom0.running_as(&config);
+    let (followed, _) = dom0.follow(config, &[SHUTDOWN_SOFT_RESET]);
+    assert_eq!(followed, Followed::Preserved(domain));
+}
+
+#[test]
+fn soft_reset_that_is_not_possible_is_told_and_becomes_a_restart() {
+    let dom0 = Dom0::new();
+    let mut config = dom0.config("a");
+    config.on_soft_reset = ShutdownAction::SoftReset;
+    dom0.running_as(&config);
+    let (followed, log) = dom0.follow(config, &[SHUTDOWN_SOFT_RESET, SHUTDOWN_POWEROFF]);
+    assert_eq!(followed, Followed::Gone);
+    let told = "Soft reset is not supported: restarting the domain instead";
+    assert!(log.iter().any(|line| line == told), "{log:?}");
 }

@@ -2,6 +2,7 @@
 
 mod creation;
 mod endings;
+mod keys;
 mod names;
 mod removal;
 mod unreliable;
