@@ -7,9 +7,9 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 
+use kernel_image::{Chunk, Kernel, locate};
 use xen_abi::arch_x86::XEN_X86_MSR_RELAXED;
 use xen_core::cmdline::{PortRange, dom0_cmdline};
 use xen_core::domain::{Domain, DomainConfig};
@@ -27,9 +27,8 @@ use crate::boot::loader::{BootInfo, Module};
 use crate::boot::memory::left_over;
 use crate::direct_map::{BASE, DIRECT_MAP, slice_mut};
 use crate::dom0::e820::{Dom0Map, E820Entry, E820Kind};
-use crate::dom0::elf::{self, Chunk};
 use crate::dom0::layout::{self, Layout, Request};
-use crate::dom0::{PhysRange, acpi, bzimage, decompress, start_info};
+use crate::dom0::{BuildError, PhysRange, acpi, start_info};
 use crate::domain::X86Domain;
 use crate::interrupts::dispatch;
 use crate::serial::SERIAL;
@@ -225,8 +224,7 @@ fn load(
         .chain(initrd.map(|m| m.range))
         .collect();
     let unpacked = unpack(hv, kernel, &map, &sources)?;
-    let image = elf::parse(&unpacked).map_err(|e| e.to_string())?;
-    let kernel_source = machine_range(&unpacked);
+    let kernel_source = machine_range(unpacked.file());
     sources.push(kernel_source);
     let request = acpi_request(firmware, host_map, vcpus);
     let tables_at = map
@@ -237,14 +235,14 @@ fn load(
     let start_info_len = start_info::block_len(map.entries.len(), cmdline.len()) as u64;
     let layout = layout::choose(&Request {
         map: &map,
-        kernel: &image,
+        kernel: &unpacked.image,
         kernel_source,
         initrd_source: initrd.map(|m| m.range),
         start_info_len,
     });
     let layout = layout.map_err(|e| e.to_string())?;
     copy_initrd(initrd, &layout);
-    load_kernel(&image, &unpacked, &layout)?;
+    load_kernel(&unpacked, &layout);
     drop(unpacked);
     lent::end();
     put(tables_at.start, &tables.bytes);
@@ -278,9 +276,9 @@ fn unpack(
     kernel: &Module,
     map: &Dom0Map,
     modules: &[PhysRange],
-) -> Result<Vec<u8>, String> {
-    let payload = bzimage::locate(bytes_of(&kernel.range)).map_err(|e| e.to_string())?;
-    let need = decompress::heap_need(&payload) as u64 + decompress::output_len(&payload) as u64;
+) -> Result<Kernel, String> {
+    let payload = locate(bytes_of(&kernel.range)).map_err(|e| BuildError::from(e).to_string())?;
+    let need = payload.heap_need() as u64 + payload.unpacked_len() as u64;
     match map.room_for(need + LENT_MARGIN, modules) {
         Some(room) => lent::lend(room),
         None if hv.frames.lock().free_pages() << 12 < need => {
@@ -291,10 +289,7 @@ fn unpack(
         }
         None => {}
     }
-    let mut unpacked = vec![0; decompress::output_len(&payload)];
-    let len = decompress::decompress(&payload, &mut unpacked).map_err(|e| e.to_string())?;
-    unpacked.truncate(len);
-    Ok(unpacked)
+    crate::dom0::kernel::unpack(&payload).map_err(|e| e.to_string())
 }
 
 /// Where bytes of the heap are in RAM.
@@ -335,12 +330,15 @@ fn copy_initrd(initrd: Option<&Module>, layout: &Layout) {
     }
 }
 
-fn load_kernel(image: &elf::Image, unpacked: &[u8], layout: &Layout) -> Result<(), String> {
-    let load = image.load(unpacked, layout.kernel.start, |chunk| match chunk {
-        Chunk::Copy(address, bytes) => put(address, bytes),
-        Chunk::Zero(range) => bytes_of(&range).fill(0),
-    });
-    load.map_err(|e| e.to_string())
+fn load_kernel(kernel: &Kernel, layout: &Layout) {
+    let distance = layout.kernel.start.wrapping_sub(kernel.image.extent.start);
+    let moved = |address: u64| address.wrapping_add(distance);
+    for chunk in kernel.chunks() {
+        match chunk {
+            Chunk::Copy(address, bytes) => put(moved(address), bytes),
+            Chunk::Zero(range) => bytes_of(&(moved(range.start)..moved(range.end)).into()).fill(0),
+        }
+    }
 }
 
 /// Modules outside dom0's memory are free now.

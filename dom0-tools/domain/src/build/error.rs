@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::kernel::KernelError;
+use kernel_image::KernelError;
 
 /// What building gives.
 pub type Result<T> = std::result::Result<T, BuildError>;

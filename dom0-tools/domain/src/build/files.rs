@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use kernel_image::{Kernel, locate};
+
 use super::error::{BuildError, Result};
-use super::kernel::Kernel;
 use super::plan::Plan;
 
 /// Largest kernel file or ramdisk, in bytes.
@@ -45,9 +46,9 @@ impl Files {
     /// # Errors
     /// [`BuildError::Kernel`].
     pub fn unpack(self) -> Result<Unpacked> {
+        let unpacked = locate(&self.kernel).and_then(|payload| Kernel::unpack(&payload));
         let path = self.path;
-        let kernel =
-            Kernel::unpack(self.kernel).map_err(|source| BuildError::Kernel { path, source })?;
+        let kernel = unpacked.map_err(|source| BuildError::Kernel { path, source })?;
         Ok(Unpacked {
             kernel,
             ramdisk: self.ramdisk,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use kernel_image::{Chunk, Kernel};
 use xen_abi::hvm::params::{
     HVM_PARAM_BUFIOREQ_PFN, HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_CONSOLE_PFN, HVM_PARAM_IDENT_PT,
     HVM_PARAM_IOREQ_PFN, HVM_PARAM_MONITOR_RING_PFN, HVM_PARAM_PAGING_RING_PFN,
@@ -12,7 +13,6 @@ use xenctl::{DomId, Hypervisor};
 use super::acpi::{self, Tables};
 use super::error::{BuildError, Result, Step};
 use super::files::Unpacked;
-use super::kernel::Kernel;
 use super::layout::{ACPI_START, Layout, PAGE, SPECIAL_COUNT, SPECIAL_FIRST, Special};
 use super::plan::Plan;
 use super::populate::{populate_pages, populate_ram};
@@ -151,16 +151,16 @@ impl Guest<'_> {
     }
 
     fn write_kernel(&self, kernel: &Kernel) -> Result<()> {
-        for segment in &kernel.image.segments {
-            let bytes = kernel.bytes(segment);
-            let step = "copy the kernel";
-            self.write(segment.memory.start, bytes, step)?;
-            self.clear(segment.memory.start + bytes.len() as u64..segment.memory.end)?;
+        for chunk in kernel.chunks() {
+            match chunk {
+                Chunk::Copy(address, bytes) => self.write(address, bytes, "copy the kernel")?,
+                Chunk::Zero(range) => self.clear(range)?,
+            }
         }
         Ok(())
     }
 
-    /// Zeroes what a segment has beyond the file.
+    /// Writes zeroes, a part at a time.
     fn clear(&self, mut range: Range<u64>) -> Result<()> {
         const CHUNK: u64 = 1 << 20;
         let zeroes = vec![0; CHUNK.min(range.end - range.start) as usize];
@@ -253,9 +253,9 @@ fn identity_map() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kernel::sample;
     use super::super::{Files, build, create, discard};
     use super::*;
+    use kernel_image::sample;
     use xen_abi::errno::Errno;
     use xen_abi::hvm::start_info::HvmStartInfo;
     use xenctl::fake::FakeXen;

@@ -8,7 +8,6 @@ mod acpi;
 mod create;
 mod error;
 mod files;
-pub mod kernel;
 mod layout;
 mod limits;
 mod load;

@@ -20,8 +20,8 @@ use xen_core::warning;
 use super::loader::AcpiRoot;
 use crate::direct_map::{BASE, DIRECT_MAP};
 use crate::dom0::acpi::{HEADER_LEN, HostTable, InterruptOverride, IoApic};
-use crate::dom0::little_endian::{bytes_at, u16_at, u32_at};
 use crate::panic::fatal;
+use kernel_image::little_endian::{bytes_at, u16_at, u32_at};
 
 /// The direct map reaches this far before the machine's memory is known.
 const MAPPED: usize = 1 << 32;

@@ -224,7 +224,7 @@ fn checksum(bytes: &[u8]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dom0::little_endian::{u32_at, u64_at};
+    use kernel_image::little_endian::{u32_at, u64_at};
 
     const MAP: [E820Entry; 4] = [
         E820Entry::new(0, 0x1000_0000, E820Kind::RAM),

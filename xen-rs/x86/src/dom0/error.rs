@@ -2,43 +2,13 @@
 
 use core::fmt;
 
+use kernel_image::KernelError;
+
 /// Reason for giving up; its `Display` is a full sentence part for the boot log.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum BuildError {
-    /// The kernel module is no format we know.
-    NotAKernel,
-    /// The bzImage is older than boot protocol 2.08, which introduced the payload fields.
-    OldBootProtocol {
-        /// Its version, major in the high byte.
-        version: u16,
-    },
-    /// The file ends inside the named part.
-    Truncated(&'static str),
-    /// The payload uses a compression we do not read.
-    UnsupportedCompression(&'static str),
-    /// The compressed payload is damaged.
-    Corrupt {
-        /// Name of its compression.
-        format: &'static str,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// The payload says it unpacks to more than the limit.
-    TooLarge {
-        /// Its size in bytes.
-        bytes: u64,
-    },
-    /// The payload unpacked to another size than it said.
-    WrongLength {
-        /// Bytes expected.
-        expected: usize,
-        /// Bytes unpacked.
-        unpacked: usize,
-    },
-    /// The kernel's ELF structure is invalid.
-    BadElf(&'static str),
-    /// The kernel has no PVH entry point (ELF note `XEN_ELFNOTE_PHYS32_ENTRY`).
-    NotPvh,
+    /// The kernel module holds no kernel that can be started.
+    Kernel(KernelError),
     /// The kernel says that it cannot be a dom0 (ELF note `XEN_ELFNOTE_SUPPORTED_FEATURES`).
     NotDom0Capable,
     /// Firmware's memory map has too many entries.
@@ -69,35 +39,7 @@ pub enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::NotAKernel => f.write_str("dom0 kernel is neither a bzImage nor an ELF file"),
-            Self::OldBootProtocol { version } => {
-                write!(
-                    f,
-                    "dom0 kernel has boot protocol {}.{:02}, 2.08 is needed",
-                    version >> 8,
-                    version & 0xff
-                )
-            }
-            Self::Truncated(part) => write!(f, "dom0 kernel ends inside its {part}"),
-            Self::UnsupportedCompression(name) => write!(
-                f,
-                "dom0 kernel is compressed with {name}, which is not supported"
-            ),
-            Self::Corrupt { format, why } => {
-                write!(f, "dom0 kernel's {format} payload is damaged: {why}")
-            }
-            Self::TooLarge { bytes } => write!(
-                f,
-                "dom0 kernel unpacks to {bytes} bytes, which is too large"
-            ),
-            Self::WrongLength { expected, unpacked } => {
-                write!(
-                    f,
-                    "dom0 kernel unpacks to {unpacked} bytes instead of {expected}"
-                )
-            }
-            Self::BadElf(why) => write!(f, "dom0 kernel's ELF structure is invalid: {why}"),
-            Self::NotPvh => f.write_str("dom0 kernel has no PVH entry point (CONFIG_PVH in Linux)"),
+            Self::Kernel(error) => error.describe(f, "dom0 kernel", "dom0 kernel's"),
             Self::NotDom0Capable => f.write_str(
                 "dom0 kernel was built without support for being dom0 (CONFIG_XEN_DOM0 in Linux)",
             ),
@@ -121,3 +63,9 @@ impl fmt::Display for BuildError {
 }
 
 impl core::error::Error for BuildError {}
+
+impl From<KernelError> for BuildError {
+    fn from(error: KernelError) -> Self {
+        Self::Kernel(error)
+    }
+}

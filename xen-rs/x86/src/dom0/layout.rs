@@ -3,8 +3,9 @@
 //! The order of copying in the module documentation of `dom0` is assumed: initrd, then kernel, then start info. So the kernel may cover the
 //! initrd's source, but not the buffer it is itself loaded from, and the initrd's new place may cover neither its source nor that buffer.
 
+use kernel_image::{Image, KernelError};
+
 use super::e820::Dom0Map;
-use super::elf::Image;
 use super::range::lowest_free;
 use super::{BuildError, PhysRange};
 
@@ -34,7 +35,7 @@ pub struct Request<'a> {
 /// Where everything goes. The ranges of kernel and start info are whole pages.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The kernel; `start` is the base for [`Image::load`].
+    /// The kernel; `start` is where its first page goes.
     pub kernel: PhysRange,
     /// Physical address of the entry point.
     pub entry: u32,
@@ -53,7 +54,7 @@ pub fn choose(request: &Request<'_>) -> Result<Layout, BuildError> {
     let entry = request
         .kernel
         .entry_at(kernel.start)
-        .ok_or(BuildError::BadElf("entry point is above 4 GiB"))?;
+        .ok_or(KernelError::BadElf("entry point is above 4 GiB"))?;
     let initrd = request.initrd_source.filter(|source| !source.is_empty());
     let initrd = initrd
         .map(|source| place_initrd(request, kernel, source))
@@ -84,7 +85,7 @@ pub fn choose(request: &Request<'_>) -> Result<Layout, BuildError> {
 
 /// The linked address if it is free RAM, else the lowest one the kernel's note allows.
 fn place_kernel(request: &Request<'_>) -> Result<PhysRange, BuildError> {
-    let linked = request.kernel.extent;
+    let linked = PhysRange::from(request.kernel.extent.clone());
     let in_ram = request.map.usable().any(|ram| ram.contains(&linked));
     if in_ram && linked.start >= LOWEST && !linked.overlaps(&request.kernel_source) {
         return Ok(linked);
@@ -93,7 +94,7 @@ fn place_kernel(request: &Request<'_>) -> Result<PhysRange, BuildError> {
         start: linked.start,
         end: linked.end,
     };
-    let limits = request.kernel.relocation.ok_or(taken)?;
+    let limits = request.kernel.relocation()?.ok_or(taken)?;
     let window = PhysRange {
         start: limits.min.max(LOWEST),
         end: limits.max.saturating_add(1),
@@ -150,7 +151,7 @@ fn find(
 mod tests {
     use super::*;
     use crate::dom0::e820::{E820Entry, E820Kind};
-    use crate::dom0::elf;
+    use kernel_image::sample;
 
     const MIB: u64 = 1 << 20;
 
@@ -174,7 +175,7 @@ mod tests {
         kernel_source: PhysRange,
         initrd_source: Option<PhysRange>,
     ) -> Result<Layout, BuildError> {
-        let kernel = elf::parse(&elf::tests::kernel()).unwrap();
+        let kernel = Image::parse(&sample::kernel()).unwrap();
         let layout = choose(&Request {
             map,
             kernel: &kernel,
@@ -249,10 +250,10 @@ mod tests {
 
     #[test]
     fn kernel_that_cannot_move_is_named_with_its_place() {
-        let mut notes = elf::tests::note(b"Xen\0", 18, &0x100_0000_u32.to_le_bytes());
-        notes.extend(elf::tests::note(b"Xen\0", 17, &0x801_u32.to_le_bytes()));
+        let mut notes = sample::note(b"Xen\0", 18, &0x100_0000_u32.to_le_bytes());
+        notes.extend(sample::note(b"Xen\0", 17, &0x801_u32.to_le_bytes()));
         let kernel =
-            elf::parse(&elf::tests::elf64(&[(0x100_0000, &[0; 8], 0x1000)], &notes)).unwrap();
+            Image::parse(&sample::elf64(&[(0x100_0000, &[0; 8], 0x1000)], &notes)).unwrap();
         let map = map(&[(0, 15)]);
         let request = Request {
             map: &map,

@@ -1,5 +1,7 @@
 //! Ranges of physical addresses and the search for room in them.
 
+use core::ops::Range;
+
 /// Bytes in a page.
 const PAGE: u64 = 4096;
 
@@ -10,6 +12,15 @@ pub struct PhysRange {
     pub start: u64,
     /// First byte after the range.
     pub end: u64,
+}
+
+impl From<Range<u64>> for PhysRange {
+    fn from(range: Range<u64>) -> Self {
+        Self {
+            start: range.start,
+            end: range.end,
+        }
+    }
 }
 
 impl PhysRange {

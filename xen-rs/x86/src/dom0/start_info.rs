@@ -84,7 +84,7 @@ fn put_u64<const N: usize>(block: &mut Vec<u8>, values: [u64; N]) {
 mod tests {
     use super::*;
     use crate::dom0::e820::E820Kind;
-    use crate::dom0::little_endian::{u32_at, u64_at};
+    use kernel_image::little_endian::{u32_at, u64_at};
 
     #[test]
     fn block_holds_what_linux_reads() {

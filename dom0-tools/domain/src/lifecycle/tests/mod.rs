@@ -20,8 +20,8 @@ use xenstore::local::LocalStore;
 use xenstore::{Access, Tx};
 
 use super::{Directories, Request, Toolstack};
-use crate::build::kernel::sample;
 use crate::devices::LinuxHost;
+use kernel_image::sample;
 
 /// A dom0 with nothing in it.
 pub struct Dom0 {

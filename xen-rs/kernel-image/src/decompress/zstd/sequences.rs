@@ -1,10 +1,13 @@
 //! A block's sequences of literals and copies (RFC 8878, "Sequences_Section").
 
-use super::super::decompress::{CUT_SHORT, Why};
-use super::super::little_endian::bytes_at;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::{CUT_SHORT, Why};
 use super::INVALID;
 use super::bits::{Reversed, upper};
 use super::fse::Counts;
+use crate::little_endian::bytes_at;
 
 /// What a code stands for: a number to which extra bits are added.
 type Meaning = (u32, u8);

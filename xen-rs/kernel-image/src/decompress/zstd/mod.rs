@@ -1,26 +1,31 @@
 //! zstd (RFC 8878), unpacked straight into the output, which is the window too.
 //!
-//! A kernel is unpacked each time a guest is made, and that takes longer than all else. Decoders that keep a window of their own copy every
-//! byte twice: this one takes half of their time. Dictionaries are not supported: kernels have none.
+//! A kernel is unpacked each time a guest is made, and that takes longer than all else. The `ruzstd` crate (0.9) keeps a window of its own
+//! whatever it is asked to write to, so that each byte is copied twice and 128 MiB of heap are needed. On an emulated processor that executes
+//! an instruction each nanosecond, `xl create` with Debian's kernel of 58 MB takes 3.26 s with it, 1.71 s with this, and 1.13 s where Xen's
+//! own tools call the C library. Dictionaries are not supported: kernels have none.
 
 mod bits;
 mod block;
-mod checksum;
 mod fse;
 mod huffman;
 mod literals;
 mod sequences;
 
-use super::decompress::{CUT_SHORT, TOO_LONG, Why};
-use super::little_endian::{bytes_at, u16_at, u32_at, u64_at};
+use twox_hash::XxHash64;
+
+use super::{CUT_SHORT, TOO_LONG, Why};
+use crate::little_endian::{bytes_at, u16_at, u32_at, u64_at};
 use block::Decoder;
-use checksum::xxh64;
 
 const MAGIC: u32 = 0xfd2f_b528;
 /// Skipped frames begin with one of 16 numbers from here on.
 const MAGIC_SKIPPED: u32 = 0x184d_2a50;
 /// Largest block, in bytes.
 const BLOCK_MAX: usize = 128 << 10;
+
+/// One block's literals, and tables.
+pub(super) const HEAP_NEED: usize = 2 * BLOCK_MAX;
 
 const INVALID: Why = "its compressed data is invalid";
 
@@ -122,7 +127,7 @@ fn frame<'a>(data: &'a [u8], output: &mut [u8]) -> Result<(usize, &'a [u8]), Why
     if header.has_checksum {
         let stored = u32_at(rest, 0).ok_or(CUT_SHORT)?;
         let content = output.get(..written).unwrap_or(&[]);
-        if stored != xxh64(content) as u32 {
+        if stored != XxHash64::oneshot(0, content) as u32 {
             return Err("its checksum does not match");
         }
         rest = rest.get(4..).unwrap_or(&[]);
@@ -152,6 +157,9 @@ fn place(output: &mut [u8], at: usize, size: usize) -> Result<&mut [u8], Why> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
     use super::*;
 
     /// A frame header without sizes, then blocks.

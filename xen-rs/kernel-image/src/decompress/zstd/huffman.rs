@@ -1,6 +1,8 @@
 //! Huffman codes of literals (RFC 8878, "Huffman Coding").
 
-use super::super::decompress::{CUT_SHORT, Why};
+use alloc::vec::Vec;
+
+use super::super::{CUT_SHORT, Why};
 use super::INVALID;
 use super::bits::{Reversed, upper};
 use super::fse::Counts;
@@ -62,7 +64,7 @@ impl Table {
                 .filter(|(_, other)| **other == weight);
             for (symbol, _) in of_weight {
                 let code = [symbol as u8, bits as u8 + 1 - weight];
-                codes.extend(std::iter::repeat_n(code, share(weight) as usize));
+                codes.extend(core::iter::repeat_n(code, share(weight) as usize));
             }
         }
         match codes.len() == 1 << bits {

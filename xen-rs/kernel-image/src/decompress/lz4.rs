@@ -1,8 +1,8 @@
 //! LZ4's legacy frame, the only one kernels use (lz4_Frame_format.md, "Legacy frame"): a magic number, then blocks, each behind its
 //! compressed size and unpacking to 8 MiB, the last to less.
 
-use super::decompress::{CUT_SHORT, TOO_LONG, Why};
-use super::little_endian::u32_at;
+use super::{CUT_SHORT, TOO_LONG, Why};
+use crate::little_endian::u32_at;
 
 const MAGIC: u32 = 0x184c_2102;
 /// Most bytes a block unpacks to.

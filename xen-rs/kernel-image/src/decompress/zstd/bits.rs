@@ -1,6 +1,6 @@
 //! Bits read backwards, from a stream's last byte to its first (RFC 8878, "Bitstreams").
 
-use super::super::decompress::Why;
+use super::super::Why;
 use super::INVALID;
 
 /// What is left of a stream.

@@ -1,9 +1,11 @@
 //! A block's literals (RFC 8878, "Literals_Section").
 
-use super::super::decompress::{CUT_SHORT, Why};
-use super::super::little_endian::{bytes_at, u16_at};
+use alloc::vec::Vec;
+
+use super::super::{CUT_SHORT, Why};
 use super::huffman::Table;
 use super::{BLOCK_MAX, INVALID};
+use crate::little_endian::{bytes_at, u16_at};
 
 /// Reads the section into `literals`, and gives what follows. `table` is the last one there was, and the next.
 pub fn read<'a>(

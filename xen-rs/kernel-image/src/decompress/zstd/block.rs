@@ -1,6 +1,8 @@
 //! Compressed blocks (RFC 8878, "Compressed_Block"), each with what the ones before left: tables and recent offsets.
 
-use super::super::decompress::{TOO_LONG, Why};
+use alloc::vec::Vec;
+
+use super::super::{TOO_LONG, Why};
 use super::huffman::Table;
 use super::sequences::{self, Sequence, Tables};
 use super::{BLOCK_MAX, INVALID, literals};
@@ -22,7 +24,7 @@ impl Default for Decoder {
             huffman: None,
             tables: Tables::default(),
             offsets: [1, 4, 8],
-            literals: Vec::new(),
+            literals: Vec::with_capacity(BLOCK_MAX),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Tables of finite state entropy codes (RFC 8878, "FSE").
 
-use super::super::decompress::Why;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::Why;
 use super::INVALID;
 use super::bits::Forward;
 

@@ -2,22 +2,25 @@
 //!
 //! Layout: Linux Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header" and the description of `payload_offset`.
 
-use super::KernelError;
-use super::decompress::Format;
-use super::little_endian::{bytes_at, u16_at, u32_at};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::KernelError;
+use crate::decompress::{self, Format};
+use crate::little_endian::{bytes_at, u16_at, u32_at};
 
 /// Largest unpacked kernel, in bytes.
 pub const UNPACKED_MAX: usize = 512 << 20;
 
-const SETUP_SECTS: usize = 0x1f1;
-const BOOT_FLAG: usize = 0x1fe;
-const HEADER: usize = 0x202;
-const VERSION: usize = 0x206;
-const PAYLOAD_OFFSET: usize = 0x248;
-const PAYLOAD_LENGTH: usize = 0x24c;
+pub(crate) const SETUP_SECTS: usize = 0x1f1;
+pub(crate) const BOOT_FLAG: usize = 0x1fe;
+pub(crate) const HEADER: usize = 0x202;
+pub(crate) const VERSION: usize = 0x206;
+pub(crate) const PAYLOAD_OFFSET: usize = 0x248;
+pub(crate) const PAYLOAD_LENGTH: usize = 0x24c;
 /// First protocol with payload fields.
 const VERSION_MIN: u16 = 0x208;
-const SECTOR: usize = 512;
+pub(crate) const SECTOR: usize = 512;
 /// Bytes after the compressed data that hold the unpacked size.
 const SIZE_LEN: usize = 4;
 
@@ -58,6 +61,42 @@ pub fn locate(file: &[u8]) -> Result<Payload<'_>, KernelError> {
         return Ok(Payload::Elf(payload));
     }
     compressed(payload, Format::detect(payload)?)
+}
+
+impl Payload<'_> {
+    /// Bytes of the ELF file in it.
+    #[must_use]
+    pub const fn unpacked_len(&self) -> usize {
+        match self {
+            Self::Elf(bytes) => bytes.len(),
+            Self::Compressed { unpacked_len, .. } => *unpacked_len,
+        }
+    }
+
+    /// Upper bound of the heap that unpacking takes beside the result, in bytes.
+    #[must_use]
+    pub const fn heap_need(&self) -> usize {
+        match self {
+            Self::Elf(_) => 0,
+            Self::Compressed { format, .. } => format.heap_need(),
+        }
+    }
+
+    /// The ELF file.
+    pub(crate) fn unpack(&self) -> Result<Vec<u8>, KernelError> {
+        match *self {
+            Self::Elf(bytes) => Ok(bytes.to_vec()),
+            Self::Compressed {
+                data,
+                format,
+                unpacked_len,
+            } => {
+                let mut output = vec![0; unpacked_len];
+                decompress::unpack(data, format, &mut output)?;
+                Ok(output)
+            }
+        }
+    }
 }
 
 fn is_elf(data: &[u8]) -> bool {
@@ -109,22 +148,9 @@ fn compressed(data: &[u8], format: Format) -> Result<Payload<'_>, KernelError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    /// A bzImage with one setup sector and the payload 0x40 bytes into the protected-mode part.
-    pub(in super::super) fn bzimage(payload: &[u8]) -> Vec<u8> {
-        let mut image = vec![0; 2 * SECTOR + 0x40];
-        image[SETUP_SECTS] = 1;
-        image[BOOT_FLAG..][..2].copy_from_slice(&[0x55, 0xaa]);
-        image[HEADER..][..4].copy_from_slice(b"HdrS");
-        image[VERSION..][..2].copy_from_slice(&0x20f_u16.to_le_bytes());
-        image[PAYLOAD_OFFSET..][..4].copy_from_slice(&0x40_u32.to_le_bytes());
-        image[PAYLOAD_LENGTH..][..4]
-            .copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
-        image.extend_from_slice(payload);
-        image
-    }
+    use crate::sample::bzimage;
 
     const ZSTD: [u8; 12] = [0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3, 4, 0x00, 0x10, 0x00, 0x00];
 

@@ -1,11 +1,16 @@
 //! gzip (RFC 1952) around deflate.
 
+use alloc::boxed::Box;
+
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
-use super::decompress::{CUT_SHORT, TOO_LONG, Why};
-use super::little_endian::{bytes_at, u16_at, u32_at};
+use super::{CUT_SHORT, TOO_LONG, Why};
+use crate::little_endian::{bytes_at, u16_at, u32_at};
+
+/// The decoder's state; the output is its window.
+pub(super) const HEAP_NEED: usize = 16 << 10;
 
 const HAS_HEADER_CRC: u8 = 1 << 1;
 const HAS_EXTRA: u8 = 1 << 2;
@@ -37,7 +42,7 @@ pub(super) fn unpack(data: &[u8], output: &mut [u8]) -> Result<usize, Why> {
         .zip(u32_at(trailer, 4))
         .ok_or(CUT_SHORT)?;
     // The length is stored modulo 2^32.
-    if crc == crc32(unpacked) && len == written as u32 {
+    if crc == crc32fast::hash(unpacked) && len == written as u32 {
         Ok(written)
     } else {
         Err("its checksum does not match")
@@ -63,30 +68,3 @@ fn body(data: &[u8]) -> Option<&[u8]> {
     }
     data.get(at..)
 }
-
-/// CRC-32 of RFC 1952, section 8.
-fn crc32(data: &[u8]) -> u32 {
-    !data.iter().fold(u32::MAX, |crc, byte| {
-        CRC_TABLE[usize::from(crc.to_le_bytes()[0] ^ byte)] ^ (crc >> 8)
-    })
-}
-
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < table.len() {
-        let mut value = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            value = if value & 1 == 0 {
-                value >> 1
-            } else {
-                (value >> 1) ^ 0xedb8_8320
-            };
-            bit += 1;
-        }
-        table[index] = value;
-        index += 1;
-    }
-    table
-};

@@ -1,7 +1,14 @@
 //! Unpacking a kernel's payload. Which compressions exist: Linux Documentation/arch/x86/boot.rst, field `payload_offset`.
+//!
+//! Heap use does not grow with the kernel: gzip, lz4 and zstd have the output as their window, xz has one of its own, limited to the
+//! 128 MiB that kernels are packed with.
 
-use super::KernelError;
-use super::{gzip, lz4, xz, zstd};
+mod gzip;
+mod lz4;
+mod xz;
+mod zstd;
+
+use crate::KernelError;
 
 /// Compressions that kernels use and we read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -47,41 +54,56 @@ impl Format {
             Self::Lz4 => "lz4",
         }
     }
+
+    /// Upper bound of the heap that [`unpack`] takes, in bytes.
+    pub(crate) const fn heap_need(self) -> usize {
+        match self {
+            Self::Zstd => zstd::HEAP_NEED,
+            Self::Xz => xz::HEAP_NEED,
+            Self::Gzip => gzip::HEAP_NEED,
+            Self::Lz4 => 0,
+        }
+    }
 }
 
-/// Unpacks `data`, which must give exactly `expected` bytes.
+/// Unpacks `data`, which must fill `output`.
 ///
 /// # Errors
 /// [`KernelError::Corrupt`], [`KernelError::WrongLength`].
-pub fn decompress(data: &[u8], format: Format, expected: usize) -> Result<Vec<u8>, KernelError> {
-    let mut output = vec![0; expected];
+pub(crate) fn unpack(data: &[u8], format: Format, output: &mut [u8]) -> Result<(), KernelError> {
+    let expected = output.len();
     let unpacked = match format {
-        Format::Zstd => zstd::unpack(data, &mut output),
-        Format::Xz => xz::unpack(data, &mut output),
-        Format::Gzip => gzip::unpack(data, &mut output),
-        Format::Lz4 => lz4::unpack(data, &mut output),
+        Format::Zstd => zstd::unpack(data, output),
+        Format::Xz => xz::unpack(data, output),
+        Format::Gzip => gzip::unpack(data, output),
+        Format::Lz4 => lz4::unpack(data, output),
     };
     let unpacked = unpacked.map_err(|why| KernelError::Corrupt {
         format: format.name(),
         why,
     })?;
     if unpacked == expected {
-        Ok(output)
+        Ok(())
     } else {
         Err(KernelError::WrongLength { expected, unpacked })
     }
 }
 
 /// Why data cannot be unpacked.
-pub(super) type Why = &'static str;
+type Why = &'static str;
 
 /// More data than the header announced.
-pub(super) const TOO_LONG: Why = "it unpacks to more than it says";
+const TOO_LONG: Why = "it unpacks to more than it says";
 /// The data ends early.
-pub(super) const CUT_SHORT: Why = "it is cut short";
+const CUT_SHORT: Why = "it is cut short";
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     /// [`text`], packed by each format's own tool with the options kernels are built with, then its length unless the format ends with it.
@@ -118,23 +140,28 @@ mod tests {
         text
     }
 
+    fn unpacked(data: &[u8], format: Format, len: usize) -> Result<Vec<u8>, KernelError> {
+        let mut output = vec![0; len];
+        unpack(data, format, &mut output).map(|()| output)
+    }
+
     #[test]
     fn every_format_unpacks_what_its_own_tool_packed() {
         for (format, data) in PACKED {
             assert_eq!(Format::detect(data), Ok(format));
-            assert!(decompress(data, format, text().len()).unwrap() == text());
+            assert!(unpacked(data, format, text().len()).unwrap() == text());
         }
     }
 
     #[test]
     fn every_truncation_is_an_error() {
-        let len = text().len();
+        let mut output = vec![0; text().len()];
         for (format, data) in PACKED {
-            for cut in (0..data.len()).rev().step_by(5) {
+            for len in (0..data.len()).rev().step_by(5) {
                 // A whole number of frames or blocks may be left, so the length tells in the end.
                 assert!(
-                    decompress(&data[..cut], format, len).is_err(),
-                    "{format:?} {cut}"
+                    unpack(&data[..len], format, &mut output).is_err(),
+                    "{format:?} {len}"
                 );
             }
         }
@@ -142,15 +169,14 @@ mod tests {
 
     #[test]
     fn damage_is_survived_and_noticed_where_there_is_a_checksum() {
+        let (text, mut output) = (text(), vec![0; text().len()]);
         for (format, data) in PACKED {
             for at in (4..data.len()).step_by(7) {
                 for flip in [1, 0x80] {
                     let mut damaged = data.to_vec();
                     damaged[at] ^= flip;
-                    if let Ok(output) = decompress(&damaged, format, text().len())
-                        && format != Format::Lz4
-                    {
-                        assert!(output == text(), "{format:?} {at} {flip:#x}");
+                    if unpack(&damaged, format, &mut output).is_ok() && format != Format::Lz4 {
+                        assert!(output == text, "{format:?} {at} {flip:#x}");
                     }
                 }
             }
@@ -162,15 +188,26 @@ mod tests {
         let len = text().len();
         for (format, data) in PACKED {
             for wrong in [0, len - 1] {
-                assert!(decompress(data, format, wrong).is_err(), "{format:?}");
+                assert!(unpacked(data, format, wrong).is_err(), "{format:?}");
             }
             assert_eq!(
-                decompress(data, format, len + 1),
+                unpacked(data, format, len + 1),
                 Err(KernelError::WrongLength {
                     expected: len + 1,
                     unpacked: len
                 })
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..400), shared in 0_usize..120) {
+            for (format, data) in PACKED {
+                let kept = data.get(..shared).unwrap_or(data);
+                let mut output = [0; 4000];
+                let _ = unpack(&[kept, &bytes].concat(), format, &mut output);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use xmas_elf::ElfFile;
 use xmas_elf::header::{Class, Data, Machine};
 use zerocopy::IntoBytes;
 
-use super::BuildError;
+use crate::KernelError;
 
 /// The program headers end by this offset, in bytes. Linkers put them right behind the file header.
 const END_MAX: usize = 64 << 10;
@@ -36,22 +36,22 @@ impl Headers {
     /// The file header, with program headers that can all be read.
     ///
     /// # Errors
-    /// [`BuildError::BadElf`].
-    pub fn read(&self) -> Result<ElfFile<'_>, BuildError> {
-        let file = ElfFile::new(&self.words.as_bytes()[..self.len]).map_err(BuildError::BadElf)?;
+    /// [`KernelError::BadElf`].
+    pub fn read(&self) -> Result<ElfFile<'_>, KernelError> {
+        let file = ElfFile::new(&self.words.as_bytes()[..self.len]).map_err(KernelError::BadElf)?;
         if file.header.pt1.data() != Data::LittleEndian {
-            return Err(BuildError::BadElf("not little-endian"));
+            return Err(KernelError::BadElf("not little-endian"));
         }
         let machine = file.header.pt2.machine().as_machine();
         if !matches!(machine, Machine::X86 | Machine::X86_64) {
-            return Err(BuildError::BadElf("not for x86"));
+            return Err(KernelError::BadElf("not for x86"));
         }
         check_program_headers(&file)?;
         Ok(file)
     }
 }
 
-fn check_program_headers(file: &ElfFile<'_>) -> Result<(), BuildError> {
+fn check_program_headers(file: &ElfFile<'_>) -> Result<(), KernelError> {
     let header = &file.header.pt2;
     // Size and alignment of an entry; alignments are powers of two.
     let (size, align) = match file.header.pt1.class() {
@@ -60,18 +60,18 @@ fn check_program_headers(file: &ElfFile<'_>) -> Result<(), BuildError> {
     };
     let (entry_size, count) = (header.ph_entry_size(), header.ph_count());
     if entry_size < size {
-        return Err(BuildError::BadElf("program headers are too small"));
+        return Err(KernelError::BadElf("program headers are too small"));
     }
     if count > COUNT_MAX {
-        return Err(BuildError::BadElf("too many program headers"));
+        return Err(KernelError::BadElf("too many program headers"));
     }
     if !(header.ph_offset() | u64::from(entry_size)).is_multiple_of(align) {
-        return Err(BuildError::BadElf("program headers are misaligned"));
+        return Err(KernelError::BadElf("program headers are misaligned"));
     }
     let table_size = u64::from(entry_size) * u64::from(count);
     match header.ph_offset().checked_add(table_size) {
         Some(end) if end <= file.input.len() as u64 => Ok(()),
-        _ => Err(BuildError::BadElf(
+        _ => Err(KernelError::BadElf(
             "program headers are cut short or too far from the beginning",
         )),
     }
