@@ -26,12 +26,10 @@ impl<'a> Reversed<'a> {
     /// The next bits in the upper end of a word, at least 56 of them; zeroes past the beginning.
     #[inline(always)]
     pub fn window(&self) -> u64 {
-        let Ok(left) = usize::try_from(self.left) else {
-            return 0;
-        };
-        let end = left.div_ceil(8);
-        let unused = end * 8 - left;
-        let word = match end.checked_sub(8).and_then(|at| self.data.get(at..end)) {
+        // Below the beginning this is far beyond the end.
+        let end = (self.left.wrapping_add(7) >> 3) as usize;
+        let unused = self.left.wrapping_neg() & 7;
+        let word = match self.data.get(end.wrapping_sub(8)..end) {
             Some(bytes) => bytes
                 .first_chunk()
                 .map_or(0, |bytes| u64::from_le_bytes(*bytes)),
@@ -40,21 +38,22 @@ impl<'a> Reversed<'a> {
         word << unused
     }
 
-    /// The first bytes of the stream, in the upper end.
+    /// The first bytes of the stream, up to seven, in the upper end.
     #[cold]
     fn short_window(&self, end: usize) -> u64 {
-        let mut bytes = [0; 8];
-        let start = self.data.get(..end.min(8)).unwrap_or(&[]);
-        if let Some(place) = bytes.get_mut(8 - start.len()..) {
-            place.copy_from_slice(start);
-        }
-        u64::from_le_bytes(bytes)
+        let bytes = self.data.get(..end).filter(|bytes| bytes.len() < 8);
+        let bytes = bytes.unwrap_or(&[]).iter().rev();
+        bytes
+            .fold((0, 64), |(word, at), byte| {
+                (word | u64::from(*byte) << (at - 8), at - 8)
+            })
+            .0
     }
 
     /// Takes bits that were looked at.
     #[inline(always)]
     pub fn take(&mut self, count: u32) {
-        self.left -= i64::from(count);
+        self.left = self.left.wrapping_sub(count.into());
     }
 
     /// Reads up to 32 bits.

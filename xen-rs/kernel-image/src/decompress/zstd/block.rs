@@ -24,7 +24,7 @@ impl Default for Decoder {
             huffman: None,
             tables: Tables::default(),
             offsets: [1, 4, 8],
-            literals: Vec::with_capacity(BLOCK_MAX),
+            literals: Vec::with_capacity(BLOCK_MAX + SHORT),
         }
     }
 }
@@ -33,14 +33,21 @@ impl Decoder {
     /// Unpacks a block to `start` of the frame's output, and gives its length.
     pub fn block(&mut self, data: &[u8], output: &mut [u8], start: usize) -> Result<usize, Why> {
         let rest = literals::read(data, &mut self.huffman, &mut self.literals)?;
+        let count = self.literals.len();
+        // So that the last literals are copied as the others are.
+        self.literals.resize(count + SHORT, 0);
         let mut writer = Writer {
             output,
             at: start,
             literals: &self.literals,
+            taken: 0,
             offsets: self.offsets,
         };
-        sequences::read(rest, &mut self.tables, |sequence| writer.step(sequence))?;
-        let remaining = writer.literals.len();
+        sequences::read(rest, &mut self.tables, |sequences| {
+            let mut sequences = sequences.iter();
+            sequences.try_for_each(|sequence| writer.step(sequence))
+        })?;
+        let remaining = count.checked_sub(writer.taken).ok_or(INVALID)?;
         writer.take_literals(remaining)?;
         self.offsets = writer.offsets;
         let length = writer.at - start;
@@ -56,35 +63,56 @@ impl Decoder {
 struct Writer<'a> {
     output: &'a mut [u8],
     at: usize,
+    /// The block's, then [`SHORT`] bytes that are none.
     literals: &'a [u8],
+    taken: usize,
     offsets: [usize; 3],
 }
 
 impl Writer<'_> {
     #[inline(always)]
-    fn step(&mut self, sequence: Sequence) -> Result<(), Why> {
-        self.take_literals(sequence.literals)?;
-        let offset = self.offset(sequence.offset as usize, sequence.literals == 0);
-        self.copy(offset, sequence.length)
+    fn step(&mut self, sequence: &Sequence) -> Result<(), Why> {
+        let literals = sequence.literals as usize;
+        let length = sequence.length as usize;
+        let offset = self.offset(sequence.offset as usize, literals == 0);
+        if literals <= SHORT
+            && length <= SHORT
+            && length <= offset
+            && let Some(done) = self.short_step(literals, offset, length)
+        {
+            return done;
+        }
+        self.take_literals(literals)?;
+        self.copy(offset, length)
     }
 
+    /// A step that copies more than it has to, which the next one overwrites. `None` where there is no room for that.
     #[inline(always)]
+    fn short_step(
+        &mut self,
+        literals: usize,
+        offset: usize,
+        length: usize,
+    ) -> Option<Result<(), Why>> {
+        let bytes: [u8; SHORT] = *self.literals.get(self.taken..)?.first_chunk()?;
+        let place: &mut [u8; 2 * SHORT] = self.output.get_mut(self.at..)?.first_chunk_mut()?;
+        *place.first_chunk_mut()? = bytes;
+        let to = self.at + literals;
+        let Some(from) = to.checked_sub(offset) else {
+            return Some(Err(INVALID));
+        };
+        self.output.copy_within(from..from + SHORT, to);
+        self.taken += literals;
+        self.at = to + length;
+        Some(Ok(()))
+    }
+
     fn take_literals(&mut self, count: usize) -> Result<(), Why> {
-        let (taken, rest) = self.literals.split_at_checked(count).ok_or(INVALID)?;
-        let place = self.output.get_mut(self.at..).unwrap_or(&mut []);
-        if count <= SHORT
-            && let Some(place) = place.first_chunk_mut::<SHORT>()
-            && let Some(bytes) = self.literals.first_chunk::<SHORT>()
-        {
-            // What is too much is overwritten by what follows.
-            *place = *bytes;
-        } else {
-            place
-                .get_mut(..count)
-                .ok_or(TOO_LONG)?
-                .copy_from_slice(taken);
-        }
-        self.literals = rest;
+        let end = self.taken + count;
+        let bytes = self.literals.get(self.taken..end).ok_or(INVALID)?;
+        let place = self.output.get_mut(self.at..self.at + count);
+        place.ok_or(TOO_LONG)?.copy_from_slice(bytes);
+        self.taken = end;
         self.at += count;
         Ok(())
     }
@@ -106,17 +134,13 @@ impl Writer<'_> {
         self.offsets[0]
     }
 
-    #[inline(always)]
     fn copy(&mut self, offset: usize, length: usize) -> Result<(), Why> {
         let from = self.at.checked_sub(offset).ok_or(INVALID)?;
         let end = self.at + length;
         if end > self.output.len() {
             return Err(TOO_LONG);
         }
-        if offset >= SHORT && length <= SHORT && self.at + SHORT <= self.output.len() {
-            // What is too much is overwritten by what follows.
-            self.output.copy_within(from..from + SHORT, self.at);
-        } else if offset >= length {
+        if offset >= length {
             self.output.copy_within(from..from + length, self.at);
         } else {
             self.repeat(offset, length)?;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::super::{CUT_SHORT, Why};
 use super::INVALID;
-use super::bits::{Reversed, upper};
+use super::bits::Reversed;
 use super::fse::Counts;
 use crate::little_endian::bytes_at;
 
@@ -116,36 +116,41 @@ fn offset(code: u8) -> Option<Meaning> {
     Some((1_u32.checked_shl(code.into())?, code))
 }
 
+/// States of the largest table.
+const STATES: usize = 512;
+
 /// A state of a table: what it stands for, and how the next is found.
 #[derive(Copy, Clone, Debug, Default)]
 struct State {
     base: u32,
+    next: u16,
     extra: u8,
     bits: u8,
-    next: u16,
 }
 
 /// A table for one kind of codes.
 #[derive(Clone, Debug, Default)]
 struct Table {
+    /// As many as the largest table has, so that no number need be checked; those that are too many are never reached.
     states: Vec<State>,
     log: u32,
 }
 
 impl Table {
     fn new(kind: &Kind, counts: &Counts) -> Result<Self, Why> {
-        let states = counts.states()?;
-        let states = states.iter().map(|state| {
-            let (base, extra) = (kind.meaning)(state.symbol)?;
-            Some(State {
+        let mut states = Vec::with_capacity(STATES);
+        for state in counts.states()? {
+            let (base, extra) = (kind.meaning)(state.symbol).ok_or(INVALID)?;
+            states.push(State {
                 base,
                 extra,
                 bits: state.bits,
                 next: state.base,
-            })
-        });
+            });
+        }
+        states.resize(STATES, State::default());
         Ok(Self {
-            states: states.collect::<Option<_>>().ok_or(INVALID)?,
+            states,
             log: counts.log,
         })
     }
@@ -159,14 +164,36 @@ impl Table {
             ..State::default()
         };
         Ok(Self {
-            states: vec![state],
+            states: vec![state; STATES],
             log: 0,
         })
     }
 
+    /// Its states, and the first of them that a block is in.
+    fn start<'a>(table: &'a Option<Self>, stream: &mut Reversed<'_>) -> Result<Place<'a>, Why> {
+        let table = table.as_ref().ok_or(INVALID)?;
+        let states = table.states.first_chunk().ok_or(INVALID)?;
+        let state = states[stream.read(table.log) as usize % STATES];
+        Ok(Place { states, state })
+    }
+}
+
+/// Where in a table a block is.
+struct Place<'a> {
+    states: &'a [State; STATES],
+    state: State,
+}
+
+impl Place<'_> {
     #[inline(always)]
-    fn state(&self, number: usize) -> Result<State, Why> {
-        self.states.get(number).copied().ok_or(INVALID)
+    fn value(&self, window: &mut Window) -> u32 {
+        self.state.base.wrapping_add(window.read(self.state.extra))
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, window: &mut Window) {
+        let number = u32::from(self.state.next).wrapping_add(window.read(self.state.bits));
+        self.state = self.states[number as usize % STATES];
     }
 }
 
@@ -178,90 +205,133 @@ pub struct Tables {
     match_lengths: Option<Table>,
 }
 
+impl Tables {
+    /// Reads the modes and the tables they announce, and gives what follows.
+    fn read<'a>(&mut self, data: &'a [u8]) -> Result<&'a [u8], Why> {
+        let (modes, data) = data.split_first().ok_or(CUT_SHORT)?;
+        if modes & 3 != 0 {
+            return Err(INVALID);
+        }
+        let literal_lengths = &mut self.literal_lengths;
+        let data = table(&LITERAL_LENGTHS, modes >> 6, data, literal_lengths)?;
+        let data = table(&OFFSETS, modes >> 4 & 3, data, &mut self.offsets)?;
+        table(
+            &MATCH_LENGTHS,
+            modes >> 2 & 3,
+            data,
+            &mut self.match_lengths,
+        )
+    }
+}
+
 /// A step: so many literals, then a copy of earlier output.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, Debug, Default)]
 pub struct Sequence {
     /// Literals to be taken.
-    pub literals: usize,
+    pub literals: u32,
     /// Bytes to be copied after them.
-    pub length: usize,
+    pub length: u32,
     /// Up to 3 one of the recent offsets, else the offset plus 3.
     pub offset: u32,
 }
 
-/// Reads the section and hands each sequence to `step`.
+/// Sequences handed over at a time.
+const AT_ONCE: usize = 64;
+
+/// Reads the section and hands its sequences to `step`.
 pub fn read(
     data: &[u8],
     tables: &mut Tables,
-    mut step: impl FnMut(Sequence) -> Result<(), Why>,
+    mut step: impl FnMut(&[Sequence]) -> Result<(), Why>,
 ) -> Result<(), Why> {
-    let (count, data) = count(data)?;
-    if count == 0 {
+    let (mut left, data) = count(data)?;
+    if left == 0 {
         return if data.is_empty() {
             Ok(())
         } else {
             Err(INVALID)
         };
     }
-    let [modes] = bytes_at(data, 0).ok_or(CUT_SHORT)?;
-    if modes & 3 != 0 {
-        return Err(INVALID);
+    let data = tables.read(data)?;
+    let mut reader = Reader::new(data, tables)?;
+    let mut sequences = [Sequence::default(); AT_ONCE];
+    while left > AT_ONCE {
+        sequences.fill_with(|| reader.sequence(false));
+        step(&sequences)?;
+        left -= AT_ONCE;
     }
-    let data = data.get(1..).unwrap_or(&[]);
-    let data = table(
-        &LITERAL_LENGTHS,
-        modes >> 6,
-        data,
-        &mut tables.literal_lengths,
-    )?;
-    let data = table(&OFFSETS, modes >> 4 & 3, data, &mut tables.offsets)?;
-    let data = table(
-        &MATCH_LENGTHS,
-        modes >> 2 & 3,
-        data,
-        &mut tables.match_lengths,
-    )?;
-    let (Some(literals), Some(offsets), Some(lengths)) = (
-        &tables.literal_lengths,
-        &tables.offsets,
-        &tables.match_lengths,
-    ) else {
-        return Err(INVALID);
-    };
-    let mut stream = Reversed::new(data)?;
-    let mut literal = literals.state(stream.read(literals.log) as usize)?;
-    let mut offset = offsets.state(stream.read(offsets.log) as usize)?;
-    let mut length = lengths.state(stream.read(lengths.log) as usize)?;
-    for left in (0..count).rev() {
-        // Up to 31 and 16 bits of one window, then up to 16 and 26 of the next.
-        let mut window = Window::of(&stream);
-        let offset_value = offset.base.wrapping_add(window.read(offset.extra));
-        let match_length = length.base + window.read(length.extra);
-        stream.take(window.used);
-        let mut window = Window::of(&stream);
-        let literal_length = literal.base + window.read(literal.extra);
-        if left != 0 {
-            literal =
-                literals.state(usize::from(literal.next) + window.read(literal.bits) as usize)?;
-            length = lengths.state(usize::from(length.next) + window.read(length.bits) as usize)?;
-            offset = offsets.state(usize::from(offset.next) + window.read(offset.bits) as usize)?;
-        }
-        stream.take(window.used);
-        step(Sequence {
-            literals: literal_length as usize,
-            length: match_length as usize,
-            offset: offset_value,
-        })?;
+    for (index, sequence) in sequences.iter_mut().take(left).enumerate() {
+        *sequence = reader.sequence(index + 1 == left);
     }
-    if stream.left() == 0 {
+    step(sequences.get(..left).unwrap_or(&[]))?;
+    if reader.stream.left() == 0 {
         Ok(())
     } else {
         Err(INVALID)
     }
 }
 
+/// A block's stream of codes.
+struct Reader<'a> {
+    stream: Reversed<'a>,
+    literals: Place<'a>,
+    offsets: Place<'a>,
+    lengths: Place<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(data: &'a [u8], tables: &'a Tables) -> Result<Self, Why> {
+        let mut stream = Reversed::new(data)?;
+        Ok(Self {
+            literals: Table::start(&tables.literal_lengths, &mut stream)?,
+            offsets: Table::start(&tables.offsets, &mut stream)?,
+            lengths: Table::start(&tables.match_lengths, &mut stream)?,
+            stream,
+        })
+    }
+
+    /// The next sequence. After the last there are no bits for other states.
+    #[inline(always)]
+    fn sequence(&mut self, last: bool) -> Sequence {
+        /// Of a window's 56 bits, those that other states do not need.
+        const EXTRA_MAX: u32 = 56 - 26;
+        let mut window = Window::of(&self.stream);
+        // Up to 31 and 16 bits.
+        let offset = self.offsets.value(&mut window);
+        let length = self.lengths.value(&mut window);
+        if window.used.wrapping_add(self.literals.state.extra.into()) > EXTRA_MAX {
+            self.stream.take(window.used);
+            window = Window::of(&self.stream);
+        }
+        let literals = self.literals.value(&mut window);
+        if !last {
+            self.literals.advance(&mut window);
+            self.lengths.advance(&mut window);
+            self.offsets.advance(&mut window);
+        }
+        self.stream.take(window.used);
+        Sequence {
+            literals,
+            length,
+            offset,
+        }
+    }
+}
+
+/// So many ones as the index says.
+const ONES: [u32; 32] = {
+    let mut ones = [0; 32];
+    let mut count = 1;
+    while count < 32 {
+        ones[count] = u32::MAX >> (32 - count);
+        count += 1;
+    }
+    ones
+};
+
 /// Bits of a stream being taken.
 struct Window {
+    /// The next bits in the upper end; those that were taken are in the lower.
     bits: u64,
     used: u32,
 }
@@ -277,10 +347,9 @@ impl Window {
 
     #[inline(always)]
     fn read(&mut self, count: u8) -> u32 {
-        let value = upper(self.bits, count.into());
-        self.bits <<= count & 63;
-        self.used += u32::from(count);
-        value as u32
+        self.bits = self.bits.rotate_left(count.into());
+        self.used = self.used.wrapping_add(count.into());
+        self.bits as u32 & ONES[usize::from(count % 32)]
     }
 }
 
