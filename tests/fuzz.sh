@@ -4,7 +4,7 @@
 # libFuzzer is built from the crate libfuzzer-sys and needs a C++ compiler; the counters are the stable compiler's.
 set -euo pipefail
 seconds=${1:?usage: tests/fuzz.sh SECONDS [TARGET...]}; shift
-[ $# -gt 0 ] || set -- codec engine ring xlcfg
+[ $# -gt 0 ] || set -- codec engine kernel ring xlcfg
 cd "$(dirname "$0")/fuzz"
 work=$PWD/../../target/fuzz; mkdir -p "$work/crashes"
 host=x86_64-unknown-linux-gnu
