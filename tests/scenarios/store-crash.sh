@@ -27,7 +27,9 @@ answers() { ping -c 2 -W 5 "10.9.0.$(($1 + 1))" > /dev/null; }
 guest_nodes() { xenstore-ls -f /local/domain | grep -v '/storm' | grep -Ev '/(memory/target|console/tty|data/)' | sort; }
 
 restart_store() {
-    kill -9 "$(cat /run/xenstored.pid)" && sleep 1 && xenstored --pid-file /run/xenstored.pid
+    local begin=$SECONDS
+    kill -9 "$(cat /run/xenstored.pid)" && sleep 1 && xenstored --pid-file /run/xenstored.pid && xenstore-read /local/domain/0/name > /dev/null &&
+        echo "XENSTORED back after $((SECONDS - begin)) s"
 }
 # The storm ends by itself and compares the store with what was acknowledged to it.
 storm_and_kills() {
