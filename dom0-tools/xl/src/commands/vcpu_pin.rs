@@ -83,7 +83,8 @@ impl Arguments {
         }
         let xen = context.xen()?;
         xen.domain(domain).or_fail("Could not get domain info")?;
-        let host = CpuSet::first(xen.physinfo()?.max_cpu_id.saturating_add(1));
+        // As in libxl the processors of whole bytes count as there: to refuse the rest is Xen's.
+        let host = CpuSet::first((xen.physinfo()?.max_cpu_id | 7).saturating_add(1));
         let allowed = context
             .settings()
             .allowed_cpus(xen)?
