@@ -43,7 +43,7 @@ clean() {
     [ "$(xl list | wc -l)" -eq 2 ]
 }
 # Causes, which the libraries print before xl's own line, are in their own words.
-shape() { cat "$1.out" "$1.err" | grep -Ev '^(libxl|xc|xl): ' | sed -E 's/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/g; s/[0-9]+(\.[0-9]+)?/N/g; s/[[:space:]]+/ /g; s/ $//'; }
+shape() { cat "$1.out" "$1.err" | grep -Ev '^((libxl|xc|xl): |$)' | sed -E 's/[r-][b-][p-][s-][c-][d-]/STATE/; s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/g; s/[0-9]+(\.[0-9]+)?/N/g; s/[[:space:]]+/ /g; s/ $//'; }
 is_allowed() { grep -Fxq -- "$1" /files/allowed.txt; }
 
 compare() {
@@ -65,6 +65,7 @@ compare() {
         fi
         different=$((different + 1))
         echo "== $line"
+        tail -n 5 "/tmp/debian/$number.err" "/tmp/own/$number.err"
         diff <(shape "/tmp/debian/$number"; sed 's/^/rc /' "/tmp/debian/$number.rc") <(shape "/tmp/own/$number"; sed 's/^/rc /' "/tmp/own/$number.rc")
     done
     echo "XL-COMPARE $number commands, $same the same, $like alike, $allowed allowed to differ, $different different"
