@@ -22,7 +22,7 @@ pub fn attach_disk(context: &Context, domain: DomId, disk: &Disk) -> anyhow::Res
     let device = Device::Disk(devices.disk_from_config(disk)?);
     let _progress = Progress::of(format!("Attaching to domain {domain}"));
     let id = devices.attach(domain.0, &device)?;
-    change(context, domain, |config| {
+    record(context, domain, id, |config| {
         let vdev = disk.vdev.as_deref().and_then(vdev);
         config
             .disks
@@ -51,7 +51,7 @@ pub fn attach_nic(context: &Context, domain: DomId, nic: &Nic) -> anyhow::Result
             nictype: NicType::Vif,
             ..nic.clone()
         };
-        change(context, domain, |config| {
+        record(context, domain, id, |config| {
             config.nics.retain(|known| known.devid != Some(number));
             config.nics.push(nic);
         })?;
@@ -71,6 +71,22 @@ pub fn detach(context: &Context, domain: DomId, id: DeviceId, force: Force) -> a
         }
         DeviceId::Vif(number) => config.nics.retain(|known| known.devid != Some(number)),
         DeviceId::Other(_) => {}
+    })
+}
+
+/// Adds a device to the configuration. One that can not be recorded would be gone after a restart of the domain: it does not stay.
+fn record(
+    context: &Context,
+    domain: DomId,
+    id: DeviceId,
+    add: impl FnOnce(&mut DomainConfig),
+) -> anyhow::Result<()> {
+    change(context, domain, add).inspect_err(|_| {
+        if let Err(error) =
+            devices(context).and_then(|all| Ok(all.detach(domain.0, id, Force::Now)?))
+        {
+            tracing::error!("{id} can not be taken away again: {error:#}");
+        }
     })
 }
 

@@ -172,6 +172,20 @@ impl Lab {
         self.file(&format!("{name}.cfg"), text.as_bytes())
     }
 
+    /// From now on no file of this domain can be replaced: where the next would be written, there is a directory.
+    pub fn break_files(&self, domain: u16) {
+        let directory = self.files.path().join("lib");
+        let prefix = format!("userdata-d.{domain}.");
+        for entry in std::fs::read_dir(&directory).expect("files") {
+            let name = entry.expect("a file").file_name();
+            let name = name.to_str().expect("a name");
+            if let Some(rest) = name.strip_prefix(&prefix) {
+                let next = directory.join(format!("userdata-n.{domain}.{rest}"));
+                std::fs::create_dir(next).expect("a directory");
+            }
+        }
+    }
+
     /// Runs a command line; words in single quotes are one.
     pub fn xl(&self, line: &str) -> Ran {
         let (out, err) = (Paper::default(), Paper::default());

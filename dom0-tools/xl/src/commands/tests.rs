@@ -753,3 +753,19 @@ fn devices_come_and_go() {
         serde_json::from_str(&lab.xl("list -l alpha").out).expect("JSON");
     assert_eq!(listed[0]["config"]["disks"], serde_json::Value::Null);
 }
+
+#[test]
+fn a_device_that_can_not_be_recorded_does_not_stay() {
+    let lab = Lab::new();
+    lab.kernel.add_file("/tmp/second.img", true);
+    let path = lab.config("alpha", "");
+    assert_eq!(lab.xl(&format!("create -q -p -e {path}")).code, 0);
+    lab.break_files(1);
+    assert_eq!(
+        lab.xl("block-attach alpha /tmp/second.img,raw,xvdb,w"),
+        refused(1, "libxl_device_disk_add failed.")
+    );
+    assert_eq!(lab.xl("block-list alpha").out.lines().count(), 1);
+    assert_eq!(lab.xl("network-attach alpha mac=00:16:3e:00:00:0b").code, 1);
+    assert_eq!(lab.xl("network-list alpha").out.lines().count(), 1);
+}
