@@ -11,6 +11,8 @@ use super::Toolstack;
 use super::error::{Error, Result};
 
 const PATH: &str = "@releaseDomain";
+/// The longest wait for the store's word: a store that was started without its state does not know the domains there are.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What became of a domain.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -74,7 +76,8 @@ impl<'a> DeathWatch<'a> {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            self.toolstack.store.next_event(left)?;
+            let pause = left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN));
+            self.toolstack.store.next_event(Some(pause))?;
         }
     }
 
@@ -84,9 +87,9 @@ impl<'a> DeathWatch<'a> {
     /// The store's or the hypervisor's.
     pub fn wait_resumed(&self) -> Result<()> {
         /// Nobody tells when a domain is resumed.
-        const LOOK_AGAIN: Duration = Duration::from_secs(1);
+        const PAUSE: Duration = Duration::from_secs(1);
         while let Some(Ending::ShutDown(_)) = self.look()? {
-            self.toolstack.store.next_event(Some(LOOK_AGAIN))?;
+            self.toolstack.store.next_event(Some(PAUSE))?;
         }
         Ok(())
     }
