@@ -42,6 +42,8 @@ impl Arguments {
         let config = running::stored(context, domain)?;
         // A process that was started by hand leads its group and can not leave its session; it works there as well.
         let _ = rustix::process::setsid();
+        // Started as /proc/self/exe it would be `exe` in lists of processes.
+        let _ = rustix::thread::set_name(c"xl");
         let log = log_file::open(Path::new(LOGS), &self.name)?;
         println!("{READY}");
         detach(&log)?;
