@@ -13,6 +13,7 @@ pub mod local_apic;
 pub mod memory;
 pub mod print;
 pub mod random;
+pub mod ring;
 pub mod second_vcpu;
 pub mod task_state;
 pub mod vectors;

@@ -61,6 +61,32 @@ pub fn set(at: u64, value: u64) {
     unsafe { (at as *mut u64).write_volatile(value) };
 }
 
+/// Reads half a word that others may be changing.
+#[must_use]
+pub fn get_half(at: u64) -> u32 {
+    // SAFETY: the identity map reaches there; any bytes are a number.
+    unsafe { (at as *const u32).read_volatile() }
+}
+
+/// Writes half a word that others read meanwhile.
+pub fn set_half(at: u64, value: u32) {
+    // SAFETY: the identity map reaches there, and the caller owns it.
+    unsafe { (at as *mut u32).write_volatile(value) };
+}
+
+/// Reads a byte that others may be changing.
+#[must_use]
+pub fn get_byte(at: u64) -> u8 {
+    // SAFETY: the identity map reaches there; any bits are a byte.
+    unsafe { (at as *const u8).read_volatile() }
+}
+
+/// Writes a byte that others read meanwhile.
+pub fn set_byte(at: u64, value: u8) {
+    // SAFETY: the identity map reaches there, and the caller owns it.
+    unsafe { (at as *mut u8).write_volatile(value) };
+}
+
 /// Exclusive pages inside the kernel's own image, by address. They start at a multiple of 64 KiB.
 #[repr(C, align(65536))]
 pub struct Pages<const COUNT: usize>(core::cell::UnsafeCell<[[u8; 4096]; COUNT]>);
