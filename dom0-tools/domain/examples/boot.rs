@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("request made after {:?}", start.elapsed());
     if std::env::var_os("BOOT_TIMES").is_some() {
         let start = Instant::now();
-        Files::read(&request.plan)?.unpack()?;
+        Files::read(&request.plan, None)?.unpack()?;
         println!("kernel unpacked in {:?}", start.elapsed());
     }
     let start = Instant::now();

@@ -64,6 +64,7 @@ impl Host for Lab {
             lib: self.files.path().join("lib"),
             run: self.files.path().join("run"),
             dump: self.files.path().join("dump"),
+            cache: self.files.path().join("cache"),
         }
     }
 

@@ -378,7 +378,7 @@ mod tests {
         let (_directory, mut plan) = plan();
         (plan.memory_kib, plan.max_memory_kib) = (17 << 10, 17 << 10);
         let xen = FakeXen::new();
-        let files = Files::read(&plan).unwrap().unpack().unwrap();
+        let files = Files::read(&plan, None).unwrap().unpack().unwrap();
         let domain = create(&xen, &plan).unwrap();
         let error = load(&xen, domain, &plan, &files).unwrap_err();
         assert!(matches!(

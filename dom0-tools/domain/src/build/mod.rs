@@ -8,6 +8,7 @@ mod acpi;
 mod create;
 mod error;
 mod files;
+mod kernel_cache;
 mod layout;
 mod limits;
 mod load;
@@ -23,6 +24,7 @@ use xenctl::{DomId, Hypervisor};
 pub use create::{create, discard};
 pub use error::{BuildError, Result};
 pub use files::{Files, Unpacked};
+pub use kernel_cache::KernelCache;
 pub use load::{Built, Ring, load};
 pub use plan::{CpuidRule, IoMemory, MsrRule, Plan, Resources, VCPUS_MAX};
 
@@ -37,7 +39,7 @@ pub fn ram_of(max_memory_kib: u64) -> [std::ops::Range<u64>; 2] {
 /// # Errors
 /// Every [`BuildError`].
 pub fn build(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<(DomId, Built)> {
-    let files = Files::read(plan)?.unpack()?;
+    let files = Files::read(plan, None)?.unpack()?;
     let domain = create(hypervisor, plan)?;
     match load(hypervisor, domain, plan, &files) {
         Ok(built) => Ok((domain, built)),

@@ -13,7 +13,7 @@ use super::error::{Error, Result};
 use super::recent::History;
 use super::userdata::CONFIG;
 use super::{Toolstack, nodes};
-use crate::build::{self, Built, Files, Plan, Unpacked};
+use crate::build::{self, Built, Files, KernelCache, Plan, Unpacked};
 use crate::devices::{self, Device, DeviceId};
 
 /// Number of a domain that may have any (`INVALID_DOMID`).
@@ -38,11 +38,12 @@ impl Toolstack<'_> {
     /// # Errors
     /// Every [`Error`]. Nothing of the domain is left.
     pub fn create(&self, request: &Request) -> Result<DomId> {
-        let files = Files::read(&request.plan)?;
+        let cache = KernelCache::new(self.directories.cache.join("kernels"));
+        let files = Files::read(&request.plan, Some(&cache))?;
         thread::scope(|scope| {
             let unpacking = scope.spawn(|| files.unpack());
             let domain = self.register(request)?;
-            let made = self.furnish(domain, request, unpacking);
+            let made = self.furnish(domain, request, unpacking, &cache);
             if made.is_err()
                 && let Err(error) = self.destroy(domain)
             {
@@ -98,12 +99,17 @@ impl Toolstack<'_> {
         domain: DomId,
         request: &Request,
         unpacking: ScopedJoinHandle<'_, build::Result<Unpacked>>,
+        cache: &KernelCache,
     ) -> Result<()> {
         let (built, ids) = thread::scope(|scope| {
             let devices = self.devices();
             let connecting = scope.spawn(move || devices.attach_all(domain.0, &request.devices));
-            let built = joined(unpacking)
-                .and_then(|files| build::load(self.hypervisor, domain, &request.plan, &files));
+            let built = joined(unpacking).and_then(|files| {
+                let built = build::load(self.hypervisor, domain, &request.plan, &files)?;
+                // Here the devices are waited for in any case.
+                files.keep(cache);
+                Ok(built)
+            });
             let ids = joined(connecting);
             Ok::<_, Error>((built?, ids?))
         })?;

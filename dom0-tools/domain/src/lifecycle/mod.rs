@@ -52,6 +52,8 @@ pub struct Directories {
     pub run: PathBuf,
     /// Memory of crashed domains: `/var/lib/xen/dump`.
     pub dump: PathBuf,
+    /// What can be made again: `/var/cache/xen`.
+    pub cache: PathBuf,
 }
 
 impl Default for Directories {
@@ -60,6 +62,7 @@ impl Default for Directories {
             lib: "/var/lib/xen".into(),
             run: "/run/xen".into(),
             dump: "/var/lib/xen/dump".into(),
+            cache: "/var/cache/xen".into(),
         }
     }
 }

@@ -45,6 +45,7 @@ impl Dom0 {
             lib: path("lib"),
             run: path("run"),
             dump: path("dump"),
+            cache: path("cache"),
         };
         fs::write(files.path().join("kernel"), sample::kernel()).unwrap();
         Self {

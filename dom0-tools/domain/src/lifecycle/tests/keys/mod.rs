@@ -20,9 +20,9 @@ use xenstore::{Access, Tx};
 use zerocopy::FromBytes;
 
 use super::collect;
-use crate::build::kernel::sample;
 use crate::devices::fake::FakeHost;
 use crate::lifecycle::{Directories, Toolstack};
+use kernel_image::sample;
 use table::{Fate, ROWS, Row};
 
 /// A configuration without anything unusual; a key that is set takes the place of the one here.
@@ -64,6 +64,7 @@ impl Machine {
             lib: path("lib"),
             run: path("run"),
             dump: path("dump"),
+            cache: path("cache"),
         };
         let kernel = sample::kernel();
         fs::write(files.path().join("kernel"), &kernel).unwrap();
