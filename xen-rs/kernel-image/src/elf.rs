@@ -271,6 +271,21 @@ mod tests {
     }
 
     #[test]
+    fn missing_section_headers_are_noticed() {
+        let mut image = kernel();
+        let end = u64::try_from(image.len()).unwrap();
+        image[40..48].copy_from_slice(&end.to_le_bytes());
+        image[58] = 64;
+        image[60] = 3;
+        assert_eq!(
+            parse(&image),
+            Err(KernelError::BadElf("section headers are cut short"))
+        );
+        image.resize(image.len() + 3 * 64, 0);
+        assert!(parse(&image).is_ok());
+    }
+
+    #[test]
     fn image_may_lie_at_any_address() {
         let image = kernel();
         for shift in 1..8 {

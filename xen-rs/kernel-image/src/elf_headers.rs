@@ -22,6 +22,7 @@ const COUNT_MAX: u16 = 64;
 pub(super) struct Headers {
     words: Vec<u64>,
     len: usize,
+    file_len: usize,
 }
 
 impl Headers {
@@ -30,7 +31,11 @@ impl Headers {
         let len = image.len().min(END_MAX);
         let mut words = vec![0; len.div_ceil(size_of::<u64>())];
         words.as_mut_bytes()[..len].copy_from_slice(&image[..len]);
-        Self { words, len }
+        Self {
+            words,
+            len,
+            file_len: image.len(),
+        }
     }
 
     /// The file header, with program headers that can all be read.
@@ -47,7 +52,18 @@ impl Headers {
             return Err(KernelError::BadElf("not for x86"));
         }
         check_program_headers(&file)?;
+        self.check_section_headers(&file)?;
         Ok(file)
+    }
+
+    /// Section headers are not used. Linkers put them last, so that a file which was cut lacks them; Xen refuses it, too.
+    fn check_section_headers(&self, file: &ElfFile<'_>) -> Result<(), KernelError> {
+        let header = &file.header.pt2;
+        let size = u64::from(header.sh_entry_size()) * u64::from(header.sh_count());
+        match header.sh_offset().checked_add(size) {
+            Some(end) if end <= self.file_len as u64 => Ok(()),
+            _ => Err(KernelError::BadElf("section headers are cut short")),
+        }
     }
 }
 
