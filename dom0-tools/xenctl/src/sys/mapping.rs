@@ -93,8 +93,8 @@ impl Mapping {
 
     /// Fills with zeros.
     pub(crate) fn clear(&self) {
-        for offset in (0..self.len()).step_by(8) {
-            self.word(offset).store(0, Ordering::Relaxed);
+        for word in self.words(0, self.len() / 8) {
+            word.store(0, Ordering::Relaxed);
         }
     }
 
@@ -121,10 +121,14 @@ impl Mapping {
         unsafe { AtomicU32::from_ptr(self.place(offset, 4).cast()) }
     }
 
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8), "unaligned word at {offset}");
-        // SAFETY: As for a byte; a mapping begins at a page, so the place is aligned as the offset is.
-        unsafe { AtomicU64::from_ptr(self.place(offset, 8).cast()) }
+    fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        if count == 0 {
+            return &[];
+        }
+        assert!(offset.is_multiple_of(8), "unaligned words at {offset}");
+        let start = self.place(offset, count.saturating_mul(8)).cast();
+        // SAFETY: As for a byte, for each of them; a mapping begins at a page, so the place is aligned as the offset is.
+        unsafe { std::slice::from_raw_parts(start, count) }
     }
 }
 
@@ -146,8 +150,8 @@ impl SharedPage for Mapping {
         }
         let (words, tail) = words.as_chunks_mut::<8>();
         let end = start + words.len() * 8;
-        for (at, word) in (start..).step_by(8).zip(words) {
-            *word = self.word(at).load(Ordering::Relaxed).to_ne_bytes();
+        for (shared, word) in self.words(start, words.len()).iter().zip(words) {
+            *word = shared.load(Ordering::Relaxed).to_ne_bytes();
         }
         for (at, byte) in (end..).zip(tail) {
             *byte = self.byte(at).load(Ordering::Relaxed);
@@ -163,9 +167,8 @@ impl SharedPage for Mapping {
         }
         let (words, tail) = words.as_chunks::<8>();
         let end = start + words.len() * 8;
-        for (at, word) in (start..).step_by(8).zip(words) {
-            self.word(at)
-                .store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+        for (shared, word) in self.words(start, words.len()).iter().zip(words) {
+            shared.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
         }
         for (at, byte) in (end..).zip(tail) {
             self.byte(at).store(*byte, Ordering::Relaxed);
