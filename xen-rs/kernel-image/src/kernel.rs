@@ -28,7 +28,14 @@ impl Kernel {
     /// # Errors
     /// [`KernelError::Corrupt`], [`KernelError::WrongLength`], [`KernelError::BadElf`], [`KernelError::NotPvh`].
     pub fn unpack(payload: &Payload<'_>) -> Result<Self, KernelError> {
-        let file = payload.unpack()?;
+        Self::of_elf(payload.unpack()?)
+    }
+
+    /// Checks an ELF file, without copying it.
+    ///
+    /// # Errors
+    /// [`KernelError::BadElf`], [`KernelError::NotPvh`].
+    pub fn of_elf(file: Vec<u8>) -> Result<Self, KernelError> {
         let image = Image::parse(&file)?;
         Ok(Self { file, image })
     }

@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use kernel_image::{Kernel, Payload, locate};
+use kernel_image::{Kernel, KernelError, Payload, locate};
 
 use super::KernelCache;
 use super::error::{BuildError, Result};
@@ -61,19 +61,16 @@ impl Files {
     /// [`BuildError::Kernel`].
     pub fn unpack(self) -> Result<Unpacked> {
         let path = self.path;
-        let (file, about) = match self.kernel {
-            Source::File(file, about) => (file, Some(about)),
-            Source::Kept(file) => (file, None),
+        let unpacked = match self.kernel {
+            Source::File(file, about) => unpack(&file, about),
+            Source::Kept(file) => Kernel::of_elf(file).map(|kernel| (kernel, None)),
         };
-        let unpacked = locate(&file).and_then(|payload| {
-            let is_packed = matches!(payload, Payload::Compressed { .. });
-            Ok((Kernel::unpack(&payload)?, is_packed))
-        });
-        let (kernel, is_packed) = unpacked.map_err(|source| BuildError::Kernel { path, source })?;
+        let (kernel, was_unpacked) =
+            unpacked.map_err(|source| BuildError::Kernel { path, source })?;
         Ok(Unpacked {
             kernel,
             ramdisk: self.ramdisk,
-            was_unpacked: about.filter(|_| is_packed),
+            was_unpacked,
         })
     }
 }
@@ -85,6 +82,16 @@ impl Unpacked {
             cache.keep(about, self.kernel.file());
         }
     }
+}
+
+/// The kernel in a file, and how that was, if it was compressed.
+fn unpack(
+    file: &[u8],
+    about: Metadata,
+) -> std::result::Result<(Kernel, Option<Metadata>), KernelError> {
+    let payload = locate(file)?;
+    let is_packed = matches!(payload, Payload::Compressed { .. });
+    Ok((Kernel::unpack(&payload)?, is_packed.then_some(about)))
 }
 
 fn kernel(path: &Path, cache: Option<&KernelCache>) -> Result<Source> {
