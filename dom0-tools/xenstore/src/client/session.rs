@@ -12,7 +12,7 @@ use crate::wire::{Message, MessageType, strings, terminated};
 use crate::{Errno, Error, Result, Tx, WatchEvent};
 
 /// How long a lost daemon may take to come back.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Between attempts to reach it.
 const RETRY: Duration = Duration::from_millis(10);
 
