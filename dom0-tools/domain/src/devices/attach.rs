@@ -23,7 +23,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 impl Devices<'_> {
     /// Connects all of a domain's devices. If one fails none of them stays.
     pub fn attach_all(&self, domain: u16, plan: &Plan) -> Result<Vec<DeviceId>> {
-        let numbered = self.write_nodes(domain, plan)?;
+        let numbered = self
+            .write_nodes(domain, plan)
+            .map_err(|error| self.blame(domain, error))?;
         let mut tasks: Vec<_> = numbered
             .into_iter()
             .map(|numbered| Task::new(domain, numbered, self.host.now()))
@@ -40,7 +42,8 @@ impl Devices<'_> {
                 tracing::warn!("after a failure: {error}");
             }
         }
-        connected.map(|()| ids)
+        connected.map_err(|error| self.blame(domain, error))?;
+        Ok(ids)
     }
 
     /// Connects one more device.
@@ -75,6 +78,14 @@ impl Devices<'_> {
         })?
     }
 
+    /// What fails because the domain ended fails in many ways, of which none says so.
+    fn blame(&self, domain: u16, error: Error) -> Error {
+        match self.check_alive(domain) {
+            Err(gone @ Error::NoDomain(_)) => gone,
+            _ => error,
+        }
+    }
+
     /// A domain that ended meanwhile had its devices removed, perhaps before these.
     fn check_alive(&self, domain: u16) -> Result<()> {
         match exists(self.store, Tx::NONE, &format!("/local/domain/{domain}"))? {
@@ -83,17 +94,21 @@ impl Devices<'_> {
         }
     }
 
+    /// Both ends are watched: with its domain the front end vanishes, and a back end without one may say nothing.
     fn connect(&self, tasks: &mut [Task]) -> Result<()> {
-        let mut watched = 0;
-        let started = tasks.iter().enumerate().try_for_each(|(index, task)| {
-            self.store.watch(&task.state_path(), &token(index))?;
-            watched += 1;
+        let mut watched = Vec::new();
+        let ends = tasks.iter().enumerate().flat_map(|(index, task)| {
+            [task.state_path(), task.front_state_path()].map(|path| (path, token(index)))
+        });
+        let started = ends.into_iter().try_for_each(|(path, token)| {
+            self.store.watch(&path, &token)?;
+            watched.push((path, token));
             Ok::<_, Error>(())
         });
         let result = started.and_then(|()| self.follow(tasks));
-        for (index, task) in tasks.iter().enumerate().take(watched) {
+        for (path, token) in watched {
             // The connection may be the reason of the failure.
-            drop(self.store.unwatch(&task.state_path(), &token(index)));
+            drop(self.store.unwatch(&path, &token));
         }
         result
     }
@@ -330,8 +345,9 @@ impl Devices<'_> {
         }
     }
 
-    /// Finds out at once, not at the end of the time, that a back end has given up.
+    /// Finds out at once, not at the end of the time, that a back end has given up, or that there is nobody to serve.
     fn check_back_end(&self, task: &Task) -> Result<()> {
+        self.check_alive(task.domain)?;
         let state = read_text(self.store, Tx::NONE, &task.state_path())?;
         let alive = matches!(state.as_deref(), Some("1" | "2" | "3" | "4"));
         match alive && self.complaint(task)?.0.is_none() {

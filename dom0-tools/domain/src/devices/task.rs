@@ -99,6 +99,11 @@ impl Task {
         format!("{}/state", self.paths.back)
     }
 
+    /// Where the front end's state is.
+    pub fn front_state_path(&self) -> String {
+        format!("{}/state", self.paths.front)
+    }
+
     /// How messages call it.
     pub fn name(&self) -> String {
         self.id.to_string()

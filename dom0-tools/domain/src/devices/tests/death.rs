@@ -1,8 +1,10 @@
 //! Guests that end while their devices come, and others who clean up meanwhile.
 
-use super::super::{Devices, Error, Mode};
+use std::time::Duration;
+
+use super::super::{Devices, Error, Host, Mode};
 use super::{Dom0, disk, vif};
-use crate::devices::fake::FakeHost;
+use crate::devices::fake::{FakeHost, Habit};
 use xenstore::{Access, Tx};
 
 /// How often the back ends look at the store until two devices are there, and some more.
@@ -48,5 +50,24 @@ fn a_guest_that_ends_before_the_check_is_noticed() {
         .interrupt(move |_| drop(store.remove(Tx::NONE, "/local/domain/1")));
     let error = dom0.devices().attach(1, &vif()).expect_err("no domain");
     assert!(matches!(error, Error::NoDomain(1)), "{error}");
+    dom0.assert_nothing_left("after it ended");
+}
+
+#[test]
+fn a_guest_that_ends_before_its_back_end_answers_is_not_waited_for() {
+    let dom0 = Dom0::new();
+    dom0.host
+        .set_habit("/local/domain/0/backend/vif/1/0", Habit::Silent);
+    let store = dom0.store.connect();
+    dom0.host.interrupt(move |round| {
+        if round == 2 {
+            drop(store.remove(Tx::NONE, "/local/domain/1"));
+        }
+    });
+    let start = dom0.host.now();
+    let error = dom0.devices().attach(1, &vif()).expect_err("no domain");
+    assert!(matches!(error, Error::NoDomain(1)), "{error}");
+    // Ten seconds for the end of a back end that does not answer, none for the answer.
+    assert!(dom0.host.now() - start < Duration::from_secs(11));
     dom0.assert_nothing_left("after it ended");
 }
