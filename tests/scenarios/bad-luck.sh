@@ -286,12 +286,12 @@ init_twice() { works 5 xen-init-dom0 && works 5 xen-init-dom0 && same "$(xenstor
 # (5) The guest goes in the middle of an attach.
 # Below 0 the domain's end begins first.
 attach_to_dying() {
-    local ms kind words attached destroyed seen
+    local ms kind words attached destroyed begin
     while read -r kind words; do
-        seen=
         for ms in -8 -6 -4 -2 0 2 5; do
             guest brief actor idle "${with_devices[1]}"
             works 10 xl create -q -p /tmp/brief.cfg || return 1
+            begin=$(now_ms)
             if [ "$ms" -lt 0 ]; then
                 xl destroy brief > /tmp/said-2 2>&1 & destroyed=$!
                 sleep "0.00${ms#-}"
@@ -303,11 +303,9 @@ attach_to_dying() {
             fi
             ends_within 15 "$attached" && ends_within 15 "$destroyed" && wait "$destroyed" || { cat /tmp/said-[12]; return 1; }
             wait "$attached"
-            seen="$seen $ms:$?"
+            echo "DESTROYED in xl $kind-attach: $ms ms, it ended with $? after $(($(now_ms) - begin)) ms: $(head -n 1 /tmp/said-1)"
             left host || { echo "$kind-attach, destroyed after $ms ms:"; cat /tmp/said-1; return 1; }
         done
-        echo "DESTROYED in xl $kind-attach:$seen"
-        cat /tmp/said-1
     done << K
 block /tmp/b.img,raw,xvdb,rw
 network bridge=xenbr0
