@@ -11,8 +11,7 @@ use xenstore::client::Client;
 const USAGE: &str = "usage: devices attach DOMAIN DEVICE...   DEVICE: disk:VDEV:r|w:TARGET[:SCRIPT] or vif:BRIDGE[:MAC[:SCRIPT]] (MAC with -)
        devices detach DOMAIN disk VDEV|vif NUMBER [ask|force]
        devices list DOMAIN
-       devices remove-all DOMAIN
-       devices remove-stale";
+       devices remove-all DOMAIN";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<_> = std::env::args().skip(1).collect();
@@ -46,7 +45,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["list", domain] => list(&devices, domain.parse()?)?,
         ["remove-all", domain] => devices.remove_all(domain.parse()?)?,
-        ["remove-stale"] => println!("removed {:?}", devices.remove_stale()?),
         _ => return Err(USAGE.into()),
     }
     println!("{} ms", start.elapsed().as_millis());

@@ -3,9 +3,10 @@
 //! What is to be done is read from the store alone, so that it can be repeated by anybody at any time: nothing here fails because
 //! a part of the work was done before.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use xenstore::{Access, Result as StoreResult, Tx, exists, transaction};
+use xenstore::{Access, Result as StoreResult, Tx, transaction};
 
 use super::Devices;
 use super::error::{Complaint, Error, Result, StateText};
@@ -284,25 +285,15 @@ impl Devices<'_> {
         })
     }
 
-    /// Removes what is left in dom0's back ends of domains that are gone, and gives their numbers.
-    pub fn remove_stale(&self) -> Result<Vec<u16>> {
-        let mut stale = Vec::new();
-        for kind in ["vbd", "vif"] {
-            let directory = format!("/local/domain/0/backend/{kind}");
-            for name in children(self.store, &directory)? {
-                let Ok(domain) = name.parse::<u16>() else {
-                    continue;
-                };
-                let home = format!("/local/domain/{domain}");
-                if !stale.contains(&domain) && !exists(self.store, Tx::NONE, &home)? {
-                    stale.push(domain);
-                }
-            }
+    /// The domains that back ends in dom0 have nodes of, each once.
+    pub fn served(&self) -> Result<BTreeSet<u16>> {
+        const BACK_ENDS: &str = "/local/domain/0/backend";
+        let mut domains = BTreeSet::new();
+        for kind in children(self.store, BACK_ENDS)? {
+            let names = children(self.store, &format!("{BACK_ENDS}/{kind}"))?;
+            domains.extend(names.iter().filter_map(|name| name.parse::<u16>().ok()));
         }
-        stale
-            .iter()
-            .try_for_each(|&domain| self.remove_all(domain))?;
-        Ok(stale)
+        Ok(domains)
     }
 }
 

@@ -56,6 +56,8 @@ impl Toolstack<'_> {
     /// Creates the domain in the hypervisor and gives it its nodes, its name among them.
     fn register(&self, request: &Request) -> Result<DomId> {
         let _lock = self.lock_names()?;
+        // Their devices may hold what this one needs.
+        self.remove_leftovers()?;
         self.check_free(&request.description.name, None)?;
         let domain = self.create_unused(&request.plan)?;
         let written = transaction(self.store, |tx| {

@@ -1,10 +1,12 @@
 //! Removing a domain with all that belongs to it, whoever made it and however far it got.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use domcfg::identity::Uuid;
 use rustix::process::{Pid, Signal, kill_process};
 use xen_abi::errno::Errno;
+use xen_abi::xen::DOMID_FIRST_RESERVED;
 use xenctl::DomId;
 use xenstore::{Tx, exists, read_optional, transaction};
 
@@ -35,15 +37,61 @@ impl Toolstack<'_> {
             Some(info) => Some(Uuid(info.handle)),
             None => self.uuid_in_store(domain)?,
         };
+        let outside = self.remove_outside(domain, uuid);
+        let inside = self.destroy_in_hypervisor(domain);
+        outside.and(inside)
+    }
+
+    /// Removes what belongs to a domain everywhere but in the hypervisor.
+    fn remove_outside(&self, domain: DomId, uuid: Option<Uuid>) -> Result<()> {
         let parts = [
             self.end_emulator(domain),
             self.devices().remove_all(domain.0).map_err(Error::from),
             self.remove_nodes(domain, uuid),
             uuid.map_or(Ok(()), |uuid| self.remove_files(domain, uuid)),
             History::new(&self.directories.run).note(domain),
-            self.destroy_in_hypervisor(domain),
         ];
         parts.into_iter().collect()
+    }
+
+    /// Removes what is left of domains that the hypervisor does not know any more, because whoever destroyed them was killed or knew nothing of
+    /// the store; gives their numbers. What cannot be removed is reported and stays for the next time. The caller holds the lock on names,
+    /// so that no such number becomes a new domain's meanwhile.
+    ///
+    /// Whoever makes or removes a domain has it in the hypervisor first and last, so that one without is nobody's work any more. The store
+    /// is looked at before the hypervisor for the same reason.
+    ///
+    /// # Errors
+    /// When it cannot be found out which these are.
+    pub(super) fn remove_leftovers(&self) -> Result<Vec<DomId>> {
+        let known = self.domains_in_store()?;
+        let living = self.hypervisor.domains().step("list the domains")?;
+        let is_living = |domain: &DomId| living.iter().any(|info| info.domain == domain.0);
+        let gone: Vec<_> = known
+            .into_iter()
+            .filter(|known| !is_living(known))
+            .collect();
+        for &domain in &gone {
+            let uuid = self.uuid_in_store(domain)?;
+            if let Err(error) = self.remove_outside(domain, uuid) {
+                tracing::warn!("cannot remove all that is left of domain {domain}: {error}");
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Every guest that has nodes: of its own, of its tools, or of back ends in dom0.
+    fn domains_in_store(&self) -> Result<BTreeSet<DomId>> {
+        let mut numbers = self.devices().served()?;
+        for directory in ["/local/domain", "/libxl"] {
+            let names = match self.store.list(Tx::NONE, directory) {
+                Err(error) if error.is_not_found() => Vec::new(),
+                names => names?,
+            };
+            numbers.extend(names.iter().filter_map(|name| name.parse::<u16>().ok()));
+        }
+        let guests = numbers.range(1..DOMID_FIRST_RESERVED);
+        Ok(guests.copied().map(DomId).collect())
     }
 
     fn has_nodes(&self, domain: DomId) -> Result<bool> {

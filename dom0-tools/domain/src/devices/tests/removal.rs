@@ -144,14 +144,12 @@ fn a_record_can_not_name_another_domains_device() {
 }
 
 #[test]
-fn what_a_vanished_domain_left_is_found() {
+fn domains_with_back_ends_are_known_until_all_are_removed() {
     let dom0 = with_devices();
-    dom0.store
-        .remove(Tx::NONE, "/local/domain/1")
-        .expect("removed");
-    assert_eq!(dom0.devices().remove_stale().expect("removed"), [1]);
-    dom0.assert_nothing_left("after removal");
-    assert_eq!(dom0.devices().remove_stale().expect("removed"), [0; 0]);
+    let served = || dom0.devices().served().expect("domains");
+    assert_eq!(served(), [1].into());
+    dom0.devices().remove_all(1).expect("removed");
+    assert_eq!(served(), [].into());
 }
 
 #[test]

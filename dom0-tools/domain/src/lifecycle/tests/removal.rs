@@ -53,3 +53,51 @@ fn domain_0_is_not_destroyed() {
     assert!(dom0.toolstack().destroy(DomId::DOM0).is_err());
     assert_eq!(dom0.xen.domains().unwrap().len(), 1);
 }
+
+#[test]
+fn what_is_left_of_domains_without_a_hypervisors_part_goes_before_the_next_is_made() {
+    let dom0 = Dom0::new();
+    let gone = dom0.running("gone");
+    let files = dom0.toolstack().userdata(gone).unwrap();
+    assert!(files.read(crate::lifecycle::CONFIG).unwrap().is_some());
+    dom0.xen.destroy_domain(gone).unwrap();
+    // Of another one only a back end is left.
+    let stray = "/local/domain/0/backend/vbd/77/51712";
+    dom0.store
+        .write(Tx::NONE, &format!("{stray}/state"), b"6")
+        .unwrap();
+    let mut config = dom0.config("new");
+    config.c_info.uuid = "89abcdef-0123-4567-89ab-cdef01234567".parse().unwrap();
+    let new = dom0.running_as(&config);
+    let mentions = |nodes: &BTreeSet<String>, part: &str| {
+        let found = nodes.iter().find(|node| node.contains(part)).cloned();
+        found.unwrap_or_default()
+    };
+    let nodes = dom0.nodes();
+    for part in [
+        &format!("/local/domain/{gone}"),
+        &format!("/libxl/{gone}"),
+        "/vm/adf389ee",
+        "/vbd/77",
+    ] {
+        assert_eq!(mentions(&nodes, part), "");
+    }
+    assert_eq!(fs::read_dir(&dom0.directories.lib).unwrap().count(), 1);
+    dom0.toolstack().destroy(new).unwrap();
+    assert_eq!(dom0.leftovers(), [""; 0]);
+}
+
+#[test]
+fn domains_that_live_or_are_being_removed_are_not_leftovers() {
+    let dom0 = Dom0::new();
+    let (one, two) = (dom0.running("one"), dom0.running("two"));
+    // Half of it is gone, as when it is being destroyed.
+    let home = format!("/local/domain/{two}");
+    dom0.store.remove(Tx::NONE, &home).unwrap();
+    let before = dom0.nodes();
+    assert_eq!(dom0.toolstack().remove_leftovers().unwrap(), []);
+    assert_eq!(dom0.nodes(), before);
+    dom0.xen.destroy_domain(two).unwrap();
+    assert_eq!(dom0.toolstack().remove_leftovers().unwrap(), [two]);
+    assert!(dom0.toolstack().info(one).is_ok());
+}
