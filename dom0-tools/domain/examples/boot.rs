@@ -48,8 +48,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     toolstack.unpause(domain)?;
-    let followed =
-        toolstack.follow(domain, request.config, &reparse, &|line| println!("{line}"))?;
+    let followed = toolstack.follow(
+        domain,
+        request.config,
+        &reparse,
+        &|_| Ok(Box::new(())),
+        &|line| println!("{line}"),
+    )?;
     println!("{followed:?}");
     Ok(())
 }

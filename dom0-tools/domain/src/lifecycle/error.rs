@@ -54,6 +54,9 @@ pub enum Error {
     /// The configuration asks for what there is not.
     #[error("{0}")]
     Config(String),
+    /// The host has not the memory for a domain.
+    #[error("{0}")]
+    NoRoom(String),
     /// The guest did not react in time.
     #[error("the guest did not acknowledge the {request} request within {seconds} s")]
     NotAcknowledged {

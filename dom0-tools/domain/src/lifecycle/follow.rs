@@ -1,7 +1,8 @@
 //! What happens after a domain shut down, as the configuration says: xl's background process.
 
+use std::any::Any;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domcfg::DomainConfig;
 use domcfg::model::ShutdownAction;
@@ -12,6 +13,7 @@ use xen_abi::sched::{
 };
 use xenctl::DomId;
 
+use super::create::Request;
 use super::death::{DeathWatch, Ending};
 use super::error::{Error, Result};
 use super::userdata::{CONFIG, NEXT_CONFIG};
@@ -22,6 +24,13 @@ use crate::build::BuildError;
 pub type Log<'a> = dyn Fn(&str) + 'a;
 /// Reads a configuration file's text, which `xl config-update` left for the next start.
 pub type Reparse<'a> = dyn Fn(&str) -> std::result::Result<DomainConfig, String> + 'a;
+
+/// Sees to it that the host has the memory a domain needs that is to be started again. What it gives is held until the domain is made.
+pub type MakeRoom<'a> = dyn Fn(&Request) -> std::result::Result<Box<dyn Any>, String> + 'a;
+
+/// How long the memory of a domain that was destroyed may take to be the host's again, until other memory is looked for: what xl waits
+/// in any case.
+const LINGERING: Duration = Duration::from_secs(2);
 
 /// How following a domain ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -51,6 +60,7 @@ impl Toolstack<'_> {
         mut domain: DomId,
         mut config: DomainConfig,
         reparse: &Reparse<'_>,
+        make_room: &MakeRoom<'_>,
         log: &Log<'_>,
     ) -> Result<Followed> {
         loop {
@@ -80,7 +90,7 @@ impl Toolstack<'_> {
                 Next::Start => {
                     drop(watch);
                     log("Done. Rebooting now");
-                    domain = self.start_again(&config)?;
+                    domain = self.start_again(&config, make_room)?;
                     let name = config.c_info.name.as_deref().unwrap_or_default();
                     let pid = std::process::id();
                     log(&format!(
@@ -125,6 +135,7 @@ impl Toolstack<'_> {
             }
         }
         self.clean_up(domain, log);
+        self.wait_gone(domain);
         Ok(Next::Start)
     }
 
@@ -157,6 +168,15 @@ impl Toolstack<'_> {
         // Somebody else may have begun; what is left will not keep a new one from starting.
         if let Err(error) = self.destroy(domain) {
             log(&format!("cannot remove all of domain {domain}: {error}"));
+        }
+    }
+
+    /// A domain that was destroyed keeps its memory while somebody maps some of it.
+    fn wait_gone(&self, domain: DomId) {
+        const STEP: Duration = Duration::from_millis(20);
+        let end = Instant::now() + LINGERING;
+        while self.info(domain).is_ok() && Instant::now() < end {
+            thread::sleep(STEP);
         }
     }
 
@@ -211,13 +231,14 @@ impl Toolstack<'_> {
     }
 
     /// Starts a domain like the one that ended. Its memory may take a moment to be free.
-    fn start_again(&self, config: &DomainConfig) -> Result<DomId> {
+    fn start_again(&self, config: &DomainConfig, make_room: &MakeRoom<'_>) -> Result<DomId> {
         const ATTEMPTS: u32 = 10;
         const PAUSE: Duration = Duration::from_millis(200);
         let mut config = config.clone();
         // Numbers are not used twice within a minute.
         config.c_info.domid = 0;
         let request = self.request(&config)?;
+        let _room = make_room(&request).map_err(Error::NoRoom)?;
         let mut attempt = 1;
         let domain = loop {
             match self.create(&request) {

@@ -35,7 +35,7 @@ use crate::devices::{Devices, Host};
 pub use create::Request;
 pub use death::{DeathWatch, Ending};
 pub use error::{Error, Result};
-pub use follow::{Followed, Log, Reparse};
+pub use follow::{Followed, Log, MakeRoom, Reparse};
 pub use lock::FileLock;
 pub use nodes::Description;
 pub use shutdown::ShutdownRequest;

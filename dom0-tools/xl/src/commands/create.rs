@@ -2,7 +2,7 @@
 
 mod console;
 mod daemon;
-mod memory;
+pub mod memory;
 
 use std::path::{Path, PathBuf};
 
@@ -323,8 +323,9 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_follows_in_the_foreground() {
-        let lab = Lab::new();
+    fn a_restart_follows_in_the_foreground_and_looks_for_memory_again() {
+        let mut lab = Lab::new();
+        lab.settings.lock_file = lab.file("lock", b"").into();
         let path = lab.config("alpha", "on_reboot=\"restart\"\non_poweroff=\"destroy\"");
         let guest = {
             let lab = lab.clone();
@@ -346,6 +347,8 @@ mod tests {
             assert!(ran.err.contains(line), "{line}: {}", ran.err);
         }
         assert_eq!(lab.xl("list").out.lines().count(), 2);
+        // Whoever makes room for a domain takes it.
+        assert!(lab.settings.lock_file.exists());
     }
 
     /// Waits for a domain that runs, and shuts it down.
@@ -359,6 +362,10 @@ mod tests {
                 .iter()
                 .find(|info| info.domain != 0 && info.flags & stopped == 0);
             if let Some(info) = running {
+                // It was taken for this one, and is gone unless it is for the next.
+                if reason == 1 {
+                    std::fs::remove_file(&lab.settings.lock_file).expect("a lock");
+                }
                 lab.xen
                     .guest_shuts_down(DomId(info.domain), reason)
                     .expect("shut down");

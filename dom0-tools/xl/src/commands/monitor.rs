@@ -4,15 +4,18 @@
 
 mod log_file;
 
+use std::any::Any;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use domain::lifecycle::Request;
 use domcfg::DomainConfig;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use xenctl::DomId;
 
+use super::create::memory;
 use crate::configuration::{self, running};
 use crate::context::Context;
 use crate::{complain, life, select};
@@ -73,6 +76,10 @@ pub fn follow(context: &Context, domain: DomId, config: DomainConfig) -> anyhow:
         "Waiting for domain {name} (domid {domain}) to die [pid {}]",
         std::process::id()
     ));
-    life::toolstack(context)?.follow(domain, config, &reparse, &log)?;
+    let make_room = |request: &Request| match memory::free(context, request) {
+        Ok(lock) => Ok(Box::new(lock) as Box<dyn Any>),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    life::toolstack(context)?.follow(domain, config, &reparse, &make_room, &log)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is done when a guest ends, and asking it to.
 
-use std::sync::Mutex;
+use std::any::Any;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,10 @@ impl Dom0 {
             };
             let note = |line: &str| log.lock().unwrap().push(line.to_owned());
             let toolstack = self.toolstack_on(&store);
-            toolstack.follow(domain, config, &reparse, &note).unwrap()
+            let room = |_: &Request| Ok::<Box<dyn Any>, _>(Box::new(()));
+            toolstack
+                .follow(domain, config, &reparse, &room, &note)
+                .unwrap()
         });
         (followed, log.into_inner().unwrap())
     }
@@ -222,4 +226,52 @@ fn soft_reset_that_is_not_possible_is_told_and_becomes_a_restart() {
     assert_eq!(followed, Followed::Gone);
     let told = "Soft reset is not supported: restarting the domain instead";
     assert!(log.iter().any(|line| line == told), "{log:?}");
+}
+
+/// Notes how many domains there are when it is dropped.
+struct Room {
+    xen: FakeXen,
+    domains: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let count = self.xen.domains().unwrap().len();
+        self.domains.lock().unwrap().push(count);
+    }
+}
+
+#[test]
+fn room_for_a_restart_is_made_after_the_old_domain_is_gone_and_kept_until_the_new_one_is_there() {
+    let dom0 = Dom0::new();
+    let mut config = dom0.config("a");
+    config.on_reboot = ShutdownAction::Restart;
+    let first = dom0.running_as(&config);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let room = |request: &Request| {
+        assert!(dom0.xen.domain(first).is_err());
+        assert_eq!(request.plan.memory_kib, 64 << 10);
+        let (xen, domains) = (dom0.xen.clone(), seen.clone());
+        // The second restart gets none.
+        match domains.lock().unwrap().len() {
+            0 => {}
+            _ => return Err("no room".to_owned()),
+        }
+        Ok::<Box<dyn Any>, _>(Box::new(Room { xen, domains }))
+    };
+    let followed = thread::scope(|scope| {
+        scope.spawn(|| {
+            dom0.shut_down(first, SHUTDOWN_REBOOT);
+            let second = dom0.next_running("a", first);
+            dom0.shut_down(second, SHUTDOWN_REBOOT);
+        });
+        let store = dom0.store.connect();
+        let toolstack = dom0.toolstack_on(&store);
+        let reparse = |_: &str| Err("unused".to_owned());
+        toolstack.follow(first, config, &reparse, &room, &|_| {})
+    });
+    assert_eq!(followed.unwrap_err().to_string(), "no room");
+    // Dom0 and the second one.
+    assert_eq!(*seen.lock().unwrap(), [2]);
+    assert_eq!(dom0.leftovers(), [""; 0]);
 }
