@@ -37,15 +37,13 @@ image:
 
 # Static, so that they run on any Linux of this architecture. Without the flags that builds of the hypervisor use.
 hosted := x86_64-unknown-linux-gnu
-tool_crates := xl xenstored xenconsoled xenstore-utils xentop
-programs := xl xenstored xenconsoled xenconsole xentop xen-init-dom0 xenstore
+tool_crates := xl xenstored xenconsoled xenstore-utils xentop storm
+programs := xl xenstored xenconsoled xenconsole xentop xen-init-dom0 xenstore storm
 tools:
 	@tests/deps.sh build
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release $(tool_crates:%=-p %) --target $(hosted)
 	mkdir -p target/tools
-	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release -p xenstore --example storm --target $(hosted)
-	for name in $(programs) examples/storm; do \
-	    strip -o target/tools/new $(cargo_target)/$(hosted)/release/$$name && mv target/tools/new target/tools/$$(basename $$name); done
+	for name in $(programs); do strip -o target/tools/new $(cargo_target)/$(hosted)/release/$$name && mv target/tools/new target/tools/$$name; done
 
 # Bare PVH kernels, one for each file in tests/guests/src/bin; scenarios name them with `kernel: guest NAME`.
 guests: $(if $(wildcard tests/guests/src/bin/*.rs),bare-guests)

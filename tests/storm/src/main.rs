@@ -1,7 +1,7 @@
 //! A storm of requests on a store from several clients at once, whose outcome is known: at the end the store must hold exactly what was
 //! acknowledged, whatever happened to its daemon in the meantime.
 //!
-//! `storm --clients N --seconds S [--socket PATH]` works below `/storm`, prints what it did, and ends with 1 if anything differs.
+//! `storm [--clients N] [--seconds S] [--socket PATH]` works below `/storm`, prints what it did, and ends with 1 if anything differs.
 //!
 //! Each client changes nodes of its own, alone and several in one transaction, and adds to a counter that all share. Every transaction also
 //! notes its number in the client's own node, so that one whose acknowledgement was lost is recognised as done when it is repeated.
@@ -264,4 +264,26 @@ fn number_at(store: &Client, tx: Tx, path: &str) -> Result<u64> {
     let text = xenstore::read_string(store, tx, path)?;
     text.parse()
         .map_err(|_| Error::Protocol(format!("{path} is no number: {text:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Option<(u64, u64, Option<PathBuf>)> {
+        let options = parse(line.split_whitespace().map(str::to_owned))?;
+        Some((options.clients, options.time.as_secs(), options.socket))
+    }
+
+    #[test]
+    fn options_have_defaults_and_wrong_ones_are_refused() {
+        assert_eq!(parsed(""), Some((4, 10, None)));
+        assert_eq!(
+            parsed("--seconds 3 --socket /s --clients 2"),
+            Some((2, 3, Some("/s".into())))
+        );
+        for wrong in ["--clients", "--clients x", "--socket", "more"] {
+            assert_eq!(parsed(wrong), None, "{wrong}");
+        }
+    }
 }
