@@ -1,16 +1,27 @@
-//! Tables one after the other, for a file or a pipe.
+//! Updates one after the other, for a file or a pipe.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::collect::Collector;
+use crate::json;
 use crate::sample::Sample;
 use crate::table::View;
 
-/// Writes a table every `delay`, `iterations` of them or without end. A reader that goes away is the end too.
+/// How an update is written.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As a table.
+    Text,
+    /// As a line of JSON.
+    Json,
+}
+
+/// Writes an update every `delay`, `iterations` of them or without end. A reader that goes away is the end too.
 pub fn run(
     collector: &Collector<'_>,
     view: &View,
+    format: Format,
     delay: Duration,
     iterations: Option<u32>,
     out: &mut impl Write,
@@ -18,8 +29,12 @@ pub fn run(
     let mut before: Option<Sample> = None;
     let mut done: u32 = 0;
     loop {
-        let sample = collector.sample(view.vcpus)?;
-        match write(view, &sample, before.as_ref(), out) {
+        let sample = collector.sample(view.vcpus || format == Format::Json)?;
+        let written = match format {
+            Format::Text => write(view, &sample, before.as_ref(), out),
+            Format::Json => json::write(view, &sample, before.as_ref(), out),
+        };
+        match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             result => result?,
         }

@@ -161,7 +161,7 @@ impl Column {
         let percent = |bytes: u64| format!("{:.1}", bytes as f64 / row.host_memory as f64 * 100.0);
         match self {
             Name => domain.name.clone(),
-            State => letters(domain),
+            State => domain.state.text(),
             Cpu => (domain.cpu_ns / 1_000_000_000).to_string(),
             CpuPercent => format!("{:.1}", cpu_percent(row)),
             Memory => (domain.memory >> 10).to_string(),
@@ -197,7 +197,7 @@ impl Column {
     }
 
     /// The number it counts: since the start, or per second for devices in a table of rates.
-    fn number(self, row: &Row<'_>) -> u64 {
+    pub fn number(self, row: &Row<'_>) -> u64 {
         let is_rate = row.rates && self.is_counter();
         let now = self.total(row.domain);
         let Some(before) = row.before.filter(|_| is_rate) else {
@@ -255,24 +255,18 @@ impl<'a> Row<'a> {
             rates,
         }
     }
+
+    /// Percent of one processor since the sample before; `None` without one.
+    pub fn cpu_percent(&self) -> Option<f64> {
+        let before = self.before.filter(|_| self.seconds > 0.0)?;
+        let more = self.domain.cpu_ns.saturating_sub(before.cpu_ns);
+        Some(more as f64 / 1e7 / self.seconds)
+    }
 }
 
 /// Percent of one processor; 0 without a sample before.
 fn cpu_percent(row: &Row<'_>) -> f64 {
-    match row.before {
-        Some(before) if row.seconds > 0.0 => {
-            let more = row.domain.cpu_ns.saturating_sub(before.cpu_ns);
-            more as f64 / 1e7 / row.seconds
-        }
-        _ => 0.0,
-    }
-}
-
-fn letters(domain: &Domain) -> String {
-    let letters = domain.state.letters().into_iter();
-    letters
-        .map(|(is_so, letter)| if is_so { letter } else { '-' })
-        .collect()
+    row.cpu_percent().unwrap_or(0.0)
 }
 
 fn remarkable(domain: &Domain) -> [bool; 6] {

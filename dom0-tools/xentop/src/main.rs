@@ -8,6 +8,8 @@ mod batch;
 mod collect;
 mod column;
 mod devices;
+mod generate;
+mod json;
 mod keys;
 mod live;
 mod options;
@@ -18,7 +20,7 @@ mod screen;
 mod summary;
 mod table;
 
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
@@ -51,17 +53,21 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
+    if !options.generate.is_empty() {
+        return Ok(stdout().write_all(&generate::text(&options.generate)?)?);
+    }
+    let format = options.format();
     ensure!(
-        options.batch || stdout().is_terminal(),
-        "the output is not a terminal; -b writes tables as text"
+        format.is_some() || stdout().is_terminal(),
+        "the output is not a terminal; -b writes tables as text, --json as JSON"
     );
     let hypervisor = Xen::open()?;
     let store = Client::connect().context("reaching the store")?;
     let collector = Collector::new(&hypervisor, &store, Devices::below("/"))?;
     let (view, delay) = (options.view(), options.delay());
-    if options.batch {
-        let mut out = stdout().lock();
-        return batch::run(&collector, &view, delay, options.iterations, &mut out);
+    if let Some(format) = format {
+        let (iterations, mut out) = (options.iterations, stdout().lock());
+        return batch::run(&collector, &view, format, delay, iterations, &mut out);
     }
     let live = Live {
         hypervisor: &hypervisor,

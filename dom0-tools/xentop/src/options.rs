@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::batch::Format;
 use crate::table::View;
 
 /// Displays what domains use of a Xen host.
@@ -31,6 +32,12 @@ pub struct Options {
     /// Print tables one after the other, without reading keys.
     #[arg(short, long)]
     pub batch: bool,
+    /// Print each update as one line of JSON, without reading keys.
+    #[arg(long)]
+    pub json: bool,
+    /// Print shell completions (`completions bash`, `zsh`, `fish`) or the manual page (`man`), and exit.
+    #[arg(long, hide = true, num_args = 1..=2, value_name = "WHAT")]
+    pub generate: Vec<String>,
     /// Number of updates before the end.
     #[arg(short, long, value_name = "ITERATIONS")]
     pub iterations: Option<u32>,
@@ -60,6 +67,15 @@ impl Options {
         }
     }
 
+    /// How updates are printed where there is no screen; `None` on a screen.
+    pub fn format(&self) -> Option<Format> {
+        match (self.json, self.batch) {
+            (true, _) => Some(Format::Json),
+            (false, true) => Some(Format::Text),
+            (false, false) => None,
+        }
+    }
+
     /// Time between updates.
     pub fn delay(&self) -> Duration {
         Duration::from_secs(self.delay.into())
@@ -78,6 +94,15 @@ mod tests {
         assert!(view.vcpus && view.full_name && view.dom0_first && !view.rates);
         assert_eq!((options.iterations, options.delay), (Some(2), 1));
         assert_eq!(Options::parse_from(["xentop"]).delay, 3);
+    }
+
+    #[test]
+    fn json_needs_no_screen() {
+        let format = |line: &[&str]| Options::parse_from(line).format();
+        assert_eq!(format(&["xentop"]), None);
+        assert_eq!(format(&["xentop", "-b"]), Some(Format::Text));
+        assert_eq!(format(&["xentop", "--json"]), Some(Format::Json));
+        assert_eq!(format(&["xentop", "-b", "--json"]), Some(Format::Json));
     }
 
     #[test]

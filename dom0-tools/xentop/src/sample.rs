@@ -86,6 +86,14 @@ impl State {
             (self.running, 'r'),
         ]
     }
+
+    /// The letters of what is so, and `-` for what is not.
+    pub fn text(self) -> String {
+        let letters = self.letters().into_iter();
+        letters
+            .map(|(is_so, letter)| if is_so { letter } else { '-' })
+            .collect()
+    }
 }
 
 /// A vCPU.

@@ -22,7 +22,11 @@ impl Arguments {
     /// Becomes xentop.
     pub fn run(&self, context: &Context) -> anyhow::Result<()> {
         context.output.flush();
-        let error = Command::new(program()).args(&self.arguments).exec();
+        let json = context.json().then_some("--json");
+        let error = Command::new(program())
+            .args(&self.arguments)
+            .args(json)
+            .exec();
         // What a shell says when there is no such program.
         let code = if error.kind() == std::io::ErrorKind::NotFound {
             127
