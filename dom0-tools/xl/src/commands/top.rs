@@ -22,7 +22,9 @@ impl Arguments {
     /// Becomes xentop.
     pub fn run(&self, context: &Context) -> anyhow::Result<()> {
         context.output.flush();
-        let json = context.json().then_some("--json");
+        const JSON: &str = "--json";
+        let is_said = self.arguments.iter().any(|word| word == JSON);
+        let json = (context.json() && !is_said).then_some(JSON);
         let error = Command::new(program())
             .args(&self.arguments)
             .args(json)
