@@ -90,6 +90,8 @@ step cpuid-masked has_no_sse42
 step localtime localtime
 step uuid uuid
 step eight-vcpus eight_vcpus
+step ports run ports 'facts poweroff' 'ioports = [ "2f8-2ff" ]'
+step passthrough-refused refused passed poweroff 'passthrough = "enabled"'
 step poweroff-destroy run off 'wait=100 poweroff' 'on_poweroff = "destroy"'
 step poweroff-preserve preserved kept 'wait=100 poweroff' s 'on_poweroff = "preserve"'
 step reboot-restart restarts

@@ -75,6 +75,13 @@ pub fn report(error: &anyhow::Error) -> (u8, Vec<String>) {
         .map_or(Failure::FAILED, |failure| failure.code);
     let mut messages: Vec<String> = error.chain().map(ToString::to_string).collect();
     let known = error.downcast_ref::<Failure>().map(|_| messages.remove(0));
+    // Many messages end with their cause's.
+    let mut before = String::new();
+    messages.retain(|message| {
+        let is_said = before.ends_with(message.as_str()) && !message.is_empty();
+        before.clone_from(message);
+        !is_said
+    });
     let mut lines: Vec<String> = messages
         .iter()
         .map(|cause| format!("xl: {cause}"))
@@ -103,6 +110,14 @@ mod tests {
             report(&error),
             (1, vec!["xl: why".into(), "libxl_list_vcpu failed.".into()])
         );
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = anyhow::anyhow!("domctl createdomain: EINVAL");
+        let error = cause.context("cannot create the domain: domctl createdomain: EINVAL");
+        let line = "xl: cannot create the domain: domctl createdomain: EINVAL";
+        assert_eq!(report(&error), (1, vec![line.into()]));
     }
 
     #[test]
