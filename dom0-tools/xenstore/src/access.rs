@@ -66,6 +66,12 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         self.errno() == Some(Errno::ENOENT)
     }
+
+    /// A node that was to be removed is gone already. In a transaction that has seen it before the store says so with `EINVAL`, when
+    /// somebody else has removed it meanwhile with what was above it; the transaction will not be committed then.
+    pub fn is_removed(&self) -> bool {
+        matches!(self.errno(), Some(Errno::ENOENT | Errno::EINVAL))
+    }
 }
 
 /// What a request gives.

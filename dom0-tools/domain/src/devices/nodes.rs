@@ -190,7 +190,7 @@ pub fn read_text(store: &dyn Access, tx: Tx, path: &str) -> Result<Option<String
 /// Removes a node that may be missing.
 pub fn clear(store: &dyn Access, tx: Tx, path: &str) -> Result<()> {
     match store.remove(tx, path) {
-        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) if error.is_removed() => Ok(()),
         result => result,
     }
 }

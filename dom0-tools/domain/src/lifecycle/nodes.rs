@@ -249,7 +249,7 @@ fn write_console(to: &Writer<'_>, built: &Built, served_by: DomId) -> Result<()>
 /// The store's.
 pub fn remove(store: &dyn Access, tx: Tx, path: &str) -> Result<()> {
     match store.remove(tx, path) {
-        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) if error.is_removed() => Ok(()),
         removed => removed,
     }
 }

@@ -430,3 +430,16 @@ fn events_wake_who_waits_for_them() {
         .expect("an event");
     assert_eq!(event.path, "/x");
 }
+
+#[test]
+fn a_transaction_learns_of_a_node_that_went_with_what_was_above_it_and_is_not_committed() {
+    let one = dom0();
+    let other = one.connect();
+    one.write(Tx::NONE, "/a/b/c", b"").unwrap();
+    let tx = one.begin().unwrap();
+    one.read(tx, "/a/b/c").unwrap();
+    other.remove(Tx::NONE, "/a").unwrap();
+    let error = one.remove(tx, "/a/b/c").unwrap_err();
+    assert!(error.is_removed() && !error.is_not_found(), "{error}");
+    assert!(!one.end(tx, true).unwrap());
+}
