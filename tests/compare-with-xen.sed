@@ -1,9 +1,11 @@
 # Takes out of a console log what differs between any two runs on one hypervisor. For sed -E; used by compare-with-xen.sh.
 
+# Terminal control and progress.
+s/\x1b\[[0-9;?]*[A-Za-z]//g
+s/Creating [^ ]+ … [0-9]+ s//g
 # The hypervisor's own messages are its own.
 /^\(XEN\)/d
-# Terminal control, and the kernel's time stamps.
-s/\x1b\[[0-9;?]*[A-Za-z]//g
+# The kernel's time stamps.
 s/^(\(d[0-9]+\) )?\[ *[0-9]+\.[0-9]{6}\]/[time]/
 
 # Addresses, pages and what follows from them.
