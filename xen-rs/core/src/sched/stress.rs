@@ -209,6 +209,19 @@ impl Machine {
         }
     }
 
+    /// Until so much work is done, or nothing more gets done. On a busy host what is left may take long; only standing still is wrong.
+    fn wait_for(&self, posted: u64) {
+        const STANDSTILL: Duration = Duration::from_secs(20);
+        let (mut done, mut since) = (self.done(), Instant::now());
+        while done < posted && since.elapsed() < STANDSTILL {
+            thread::sleep(Duration::from_millis(1));
+            let now_done = self.done();
+            if now_done != done {
+                (done, since) = (now_done, Instant::now());
+            }
+        }
+    }
+
     fn done(&self) -> u64 {
         self.workers
             .iter()
@@ -264,9 +277,8 @@ fn stress(cpus: u32, workers: u32, cap: u16) {
             })
             .collect();
         let failed = wakers.into_iter().any(|waker| waker.join().is_err());
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !failed && machine.done() < posted.load(SeqCst) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
+        if !failed {
+            machine.wait_for(posted.load(SeqCst));
         }
         machine.stop.store(true, SeqCst);
         assert!(!failed);
