@@ -16,6 +16,8 @@ const SAVED: i64 = 10 * WRITE;
 const RESERVE: i64 = 1000 * WRITE;
 /// What new domains may take out of it beforehand.
 const ADVANCE: i64 = 50 * WRITE;
+/// Milliseconds between two looks at what those have saved who write nothing.
+const SETTLE_MS: u64 = 10;
 /// Milliseconds after which nothing more is saved anyway.
 const LONG_MS: u64 = 1_000_000;
 
@@ -27,6 +29,8 @@ pub struct Rates {
     /// How many transactions are open.
     pub transactions: u64,
     reserve: i64,
+    /// When all accounts were updated last.
+    settled_ms: u64,
     accounts: BTreeMap<u16, Account>,
 }
 
@@ -38,6 +42,7 @@ struct Account {
 impl Rates {
     /// A domain begins with what it may save.
     pub fn open(&mut self, domain: u16) {
+        self.settle();
         let credit = SAVED.min(self.reserve + ADVANCE).max(0);
         self.reserve -= credit;
         let at_ms = self.now_ms;
@@ -93,8 +98,34 @@ impl Rates {
         self.accounts.values().filter_map(wait).min()
     }
 
-    /// What a domain got since its last update; a debt is paid from the reserve, and what is more than it may save goes there.
+    /// What a domain got since its last update; a debt is paid from the reserve.
     fn update(&mut self, domain: u16) {
+        self.pay(domain);
+        let is_short = |account: &Account| account.credit < 0;
+        if self.accounts.get(&domain).is_some_and(is_short) && self.reserve <= 0 {
+            self.settle();
+        }
+        if let Some(account) = self.accounts.get_mut(&domain) {
+            let help = (-account.credit).clamp(0, self.reserve.max(0));
+            account.credit += help;
+            self.reserve -= help;
+        }
+    }
+
+    /// Takes what others saved and do not need into the reserve, so that many quiet domains do not leave a new one without credit.
+    fn settle(&mut self) {
+        if self.now_ms < self.settled_ms.saturating_add(SETTLE_MS) {
+            return;
+        }
+        self.settled_ms = self.now_ms;
+        let domains: Vec<u16> = self.accounts.keys().copied().collect();
+        for domain in domains {
+            self.pay(domain);
+        }
+    }
+
+    /// Gives a domain what it got since its last update; what is more than it may save goes into the reserve.
+    fn pay(&mut self, domain: u16) {
         let domains = self.accounts.len() as i64;
         let Some(account) = self.accounts.get_mut(&domain) else {
             return;
@@ -106,11 +137,9 @@ impl Rates {
             account.at_ms = self.now_ms;
         }
         account.credit += income;
-        let help = (-account.credit).clamp(0, self.reserve.max(0));
-        account.credit += help;
         let surplus = (account.credit - SAVED).max(0);
         account.credit -= surplus;
-        self.reserve = RESERVE.min(self.reserve - help + surplus);
+        self.reserve = RESERVE.min(self.reserve + surplus);
     }
 }
 
@@ -170,6 +199,15 @@ mod tests {
         write(&mut rates, 1);
         assert!(rates.may_write(2));
         assert!(rates.may_write(0), "who has no account is not limited");
+    }
+
+    #[test]
+    fn a_new_domain_among_many_quiet_ones_begins_with_credit() {
+        let mut rates = rates(100);
+        rates.advance(30_000);
+        rates.open(101);
+        assert!(write(&mut rates, 101) > 10);
+        assert!(rates.may_write(100));
     }
 
     #[test]
