@@ -62,13 +62,15 @@ impl KernelCache {
     #[must_use]
     pub fn find(&self, about: &Metadata) -> Option<Vec<u8>> {
         let path = self.path(about);
-        let found = read(&path);
+        let found = self.check_directory().and_then(|()| read(&path));
         match &found {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 tracing::debug!("kept kernel {}: {error}", path.display());
-                // Without success it stays and is found damaged again.
-                let _ = fs::remove_file(&path);
+                if error.kind() == io::ErrorKind::InvalidData {
+                    // Without success it stays and is found damaged again.
+                    let _ = fs::remove_file(&path);
+                }
             }
             Ok(_) => tracing::debug!("kernel taken from {}", path.display()),
         }
@@ -125,12 +127,16 @@ impl KernelCache {
         age.is_some_and(|age| age >= self.settled)
     }
 
-    /// Who else could write there could give guests another kernel.
     fn make_directory(&self) -> io::Result<()> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.directory)?;
+        self.check_directory()
+    }
+
+    /// Who else could write there could give guests another kernel.
+    fn check_directory(&self) -> io::Result<()> {
         let about = fs::symlink_metadata(&self.directory)?;
         let is_ours = about.is_dir()
             && about.uid() == rustix::process::geteuid().as_raw()
@@ -294,10 +300,18 @@ mod tests {
     fn a_directory_that_others_may_write_to_is_not_used() {
         use std::os::unix::fs::PermissionsExt;
         let place = Place::new();
-        fs::create_dir_all(&place.cache.directory).unwrap();
-        fs::set_permissions(&place.cache.directory, fs::Permissions::from_mode(0o777)).unwrap();
-        place.cache.keep(&place.kernel("one"), b"unpacked");
-        assert_eq!(place.kept(), 0);
+        let allow = |mode| {
+            let permissions = fs::Permissions::from_mode(mode);
+            fs::set_permissions(&place.cache.directory, permissions).unwrap();
+        };
+        let (one, other) = (place.kernel("one"), place.kernel("other"));
+        place.cache.keep(&one, b"unpacked");
+        allow(0o777);
+        assert_eq!(place.cache.find(&one), None);
+        place.cache.keep(&other, b"unpacked");
+        assert_eq!(place.kept(), 1);
+        allow(0o700);
+        assert!(place.cache.find(&one).is_some());
     }
 
     #[test]
