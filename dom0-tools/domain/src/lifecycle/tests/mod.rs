@@ -33,20 +33,25 @@ pub struct Dom0 {
     pub files: TempDir,
 }
 
+/// A host's directories, all empty.
+fn directories(files: &TempDir) -> Directories {
+    let path = |name| {
+        let path = files.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    };
+    Directories {
+        lib: path("lib"),
+        run: path("run"),
+        dump: path("dump"),
+        cache: path("cache"),
+    }
+}
+
 impl Dom0 {
     pub fn new() -> Self {
         let files = tempfile::tempdir().unwrap();
-        let path = |name| {
-            let path = files.path().join(name);
-            fs::create_dir(&path).unwrap();
-            path
-        };
-        let directories = Directories {
-            lib: path("lib"),
-            run: path("run"),
-            dump: path("dump"),
-            cache: path("cache"),
-        };
+        let directories = directories(&files);
         fs::write(files.path().join("kernel"), sample::kernel()).unwrap();
         Self {
             xen: FakeXen::new(),

@@ -55,17 +55,7 @@ struct Outcome {
 impl Machine {
     fn new() -> Self {
         let files = tempfile::tempdir().unwrap();
-        let path = |name| {
-            let path = files.path().join(name);
-            fs::create_dir(&path).unwrap();
-            path
-        };
-        let directories = Directories {
-            lib: path("lib"),
-            run: path("run"),
-            dump: path("dump"),
-            cache: path("cache"),
-        };
+        let directories = super::directories(&files);
         let kernel = sample::kernel();
         fs::write(files.path().join("kernel"), &kernel).unwrap();
         fs::write(files.path().join("other-kernel"), other(kernel)).unwrap();
