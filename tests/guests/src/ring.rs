@@ -2,8 +2,12 @@
 //!
 //! A ring is a part of such a page, a power of two of bytes, with two indices in the page that run freely.
 
+use core::mem::offset_of;
+
 use xen_abi::event_channel::{EVTCHNOP_SEND, EvtchnSend};
 use xen_abi::hvm::hvm_op::{HVMOP_GET_PARAM, HvmParam};
+use xen_abi::hvm::params::{HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_CONSOLE_PFN};
+use xen_abi::io::console::XenconsInterface;
 use xen_abi::xen::{DOMID_SELF, HYPERVISOR_EVENT_CHANNEL_OP, HYPERVISOR_HVM_OP};
 
 use crate::{hypercall, memory};
@@ -28,7 +32,29 @@ pub struct Ring {
     pub prod: u64,
 }
 
+/// What the guest writes on its console.
+pub const CONSOLE_OUTPUT: Ring = Ring {
+    bytes: offset_of!(XenconsInterface, out) as u64,
+    size: 2048,
+    cons: offset_of!(XenconsInterface, out_cons) as u64,
+    prod: offset_of!(XenconsInterface, out_prod) as u64,
+};
+
+/// What is typed on the guest's console.
+pub const CONSOLE_INPUT: Ring = Ring {
+    bytes: offset_of!(XenconsInterface, in_) as u64,
+    size: 1024,
+    cons: offset_of!(XenconsInterface, in_cons) as u64,
+    prod: offset_of!(XenconsInterface, in_prod) as u64,
+};
+
 impl SharedPage {
+    /// The page of the console and the channel to its daemon.
+    #[must_use]
+    pub fn of_console() -> Option<Self> {
+        Self::of_params(HVM_PARAM_CONSOLE_PFN, HVM_PARAM_CONSOLE_EVTCHN)
+    }
+
     /// The page and channel that two `HVM_PARAM_*` name, if the toolstack made them.
     #[must_use]
     pub fn of_params(frame: u32, channel: u32) -> Option<Self> {

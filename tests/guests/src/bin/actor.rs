@@ -1,6 +1,6 @@
 //! Does what its words say, for the toolstack's commands to have something to act on. Words, done in this order:
 //!
-//! `facts` prints what a guest can see of its configuration; `machine` what it has been given, and if it is dom0, has the hypervisor
+//! `console` says that it is there on the console that the toolstack gave it; `facts` prints what a guest can see of its configuration; `machine` what it has been given, and if it is dom0, has the hypervisor
 //! show all vCPUs; `time` checks the clocks against each other; `wait=MS` spins so long; then one of `poweroff`, `reboot`, `crash`,
 //! `fault`, `spin`, `spin-all` (the second vCPU too), `idle` (the default).
 #![no_std]
@@ -21,6 +21,7 @@ use xen_abi::xen::{
     SharedInfo, VcpuTimeInfo,
 };
 
+use guests::ring::{CONSOLE_OUTPUT, SharedPage};
 use guests::{Start, cpu, hypercall, memory, println, second_vcpu, vectors};
 
 guests::entry!(main);
@@ -30,6 +31,9 @@ const SECOND_APIC_ID: u8 = 2;
 
 fn main(start: Start) -> ! {
     println!("ACTOR words {:?}", start.command_line());
+    if start.has_word("console") {
+        greet();
+    }
     let shared = map_shared_info();
     if start.has_word("facts") {
         facts(shared);
@@ -67,6 +71,16 @@ fn main(start: Start) -> ! {
     loop {
         cpu::halt();
     }
+}
+
+/// A line on the ring of the console, whose daemon may come later.
+fn greet() {
+    let Some(console) = SharedPage::of_console() else {
+        println!("ACTOR no console");
+        return;
+    };
+    console.put(CONSOLE_OUTPUT, *b"ACTOR is here\r\n");
+    console.kick();
 }
 
 fn spin() -> ! {

@@ -13,10 +13,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use xen_abi::hvm::hvm_op::{HVMOP_GET_TIME, HvmGetTime};
-use xen_abi::hvm::params::{
-    HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_CONSOLE_PFN, HVM_PARAM_STORE_EVTCHN, HVM_PARAM_STORE_PFN,
-};
-use xen_abi::io::console::XenconsInterface;
+use xen_abi::hvm::params::{HVM_PARAM_STORE_EVTCHN, HVM_PARAM_STORE_PFN};
 use xen_abi::io::xs_wire::{
     XENSTORE_CONNECTED, XENSTORE_RECONNECT, XS_DIRECTORY, XS_ERROR, XS_READ, XS_TRANSACTION_END,
     XS_TRANSACTION_START, XS_WATCH, XS_WRITE, XenstoreDomainInterface, XsdSockmsg,
@@ -26,7 +23,7 @@ use xen_abi::xen::{HYPERVISOR_HVM_OP, HYPERVISOR_SCHED_OP};
 use zerocopy::{FromZeros, IntoBytes};
 
 use guests::random::Random;
-use guests::ring::{Ring, SharedPage};
+use guests::ring::{CONSOLE_INPUT, CONSOLE_OUTPUT, Ring, SharedPage};
 use guests::{Start, boot, cpu, hypercall, println};
 
 guests::entry!(main);
@@ -51,19 +48,12 @@ const ANSWERS: Ring = Ring {
 };
 const CONNECTION: u64 = offset_of!(XenstoreDomainInterface, connection) as u64;
 const ERROR: u64 = offset_of!(XenstoreDomainInterface, error) as u64;
-const OUTPUT: Ring = Ring {
-    bytes: offset_of!(XenconsInterface, out) as u64,
-    size: 2048,
-    cons: offset_of!(XenconsInterface, out_cons) as u64,
-    prod: offset_of!(XenconsInterface, out_prod) as u64,
-};
-const INPUT: Ring = Ring {
-    bytes: offset_of!(XenconsInterface, in_) as u64,
-    size: 1024,
-    cons: offset_of!(XenconsInterface, in_cons) as u64,
-    prod: offset_of!(XenconsInterface, in_prod) as u64,
-};
-const CONSOLE_INDICES: [u64; 4] = [INPUT.cons, INPUT.prod, OUTPUT.cons, OUTPUT.prod];
+const CONSOLE_INDICES: [u64; 4] = [
+    CONSOLE_INPUT.cons,
+    CONSOLE_INPUT.prod,
+    CONSOLE_OUTPUT.cons,
+    CONSOLE_OUTPUT.prod,
+];
 /// Bytes of a value that is large, but fits the ring with its path.
 const LARGE: usize = 700;
 
@@ -78,7 +68,7 @@ fn main(start: Start) -> ! {
         }
         println!("PEST store={how} {}", pest.report());
     } else if let Some(how) = start.word("console") {
-        let page = SharedPage::of_params(HVM_PARAM_CONSOLE_PFN, HVM_PARAM_CONSOLE_EVTCHN);
+        let page = SharedPage::of_console();
         let mut pest = Pest::new(page, random);
         while now() < end {
             pest.trouble_console(how);
@@ -312,10 +302,10 @@ impl Pest {
 
     fn echo(&mut self) {
         let mut text = [0; 64];
-        let count = self.page.take(INPUT, &mut text);
+        let count = self.page.take(CONSOLE_INPUT, &mut text);
         let page = self.page;
-        if count > 0 && self.wait(|| page.room(OUTPUT) as usize >= count) {
-            page.put(OUTPUT, text[..count].iter().copied());
+        if count > 0 && self.wait(|| page.room(CONSOLE_OUTPUT) as usize >= count) {
+            page.put(CONSOLE_OUTPUT, text[..count].iter().copied());
             page.kick();
             self.made += 1;
         }
@@ -324,11 +314,11 @@ impl Pest {
 
     fn shout(&mut self) {
         let page = self.page;
-        if !self.wait(|| page.room(OUTPUT) >= 64) {
+        if !self.wait(|| page.room(CONSOLE_OUTPUT) >= 64) {
             return;
         }
         let line = b"PEST shouts and shouts and shouts and shouts and shouts and nl\r\n";
-        page.put(OUTPUT, line.iter().copied());
+        page.put(CONSOLE_OUTPUT, line.iter().copied());
         page.kick();
         self.made += 1;
     }
