@@ -202,7 +202,7 @@ impl Machine {
     }
 
     fn retry(&self, attempt: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !attempt() {
             assert!(Instant::now() < deadline, "a CPU does not react");
             thread::yield_now();
