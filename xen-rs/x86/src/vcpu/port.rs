@@ -9,6 +9,11 @@ use crate::domain::X86Domain;
 /// Where guests print (hvmloader and microkernels use it; Linux without a console as well).
 const DEBUG_PORT: u16 = 0xe9;
 
+/// The counter of the PIT's channel 2. No guest has that device, but on AMD processors Linux looks for it at every boot to calibrate the TSC
+/// (`quick_pit_calibrate` in arch/x86/kernel/tsc.c): it reads until the upper byte is no longer 0xff, 100,000 times when what is not there
+/// reads as ones. Another value has it give up at the first.
+const PIT_COUNTER: u16 = 0x42;
+
 /// Handles a simple IN or OUT.
 pub fn handle(running: &mut Running<'_>, port: u16, size: u8, write: bool, next_rip: u64) -> Next {
     let mask = u64::MAX >> (64 - 8 * u32::from(size.clamp(1, 4)));
@@ -28,7 +33,7 @@ pub fn handle(running: &mut Running<'_>, port: u16, size: u8, write: bool, next_
     Next::Resume
 }
 
-/// Reads a port for the guest. What is not there reads as all ones.
+/// Reads a port for the guest. What is not there reads as all ones, but for [`PIT_COUNTER`].
 pub fn input(running: &mut Running<'_>, port: u16, size: u8) -> u32 {
     let devices = X86Domain::of(running.domain).devices.as_ref();
     if let Some(value) = devices.and_then(|d| d.port_read(running.hv, running.domain, port, size)) {
@@ -37,7 +42,7 @@ pub fn input(running: &mut Running<'_>, port: u16, size: u8) -> u32 {
     if devices.is_some() && is_passed_on(port, size) {
         return port_in(port, size);
     }
-    u32::MAX
+    if port == PIT_COUNTER { 0 } else { u32::MAX }
 }
 
 /// Writes a port for the guest.

@@ -311,6 +311,19 @@ fn ports_without_a_device_read_as_ones_of_the_accesss_width() {
 }
 
 #[test]
+fn the_counter_of_the_absent_pit_does_not_look_like_one_that_stands_at_its_top() {
+    let guest = Guest::new();
+    guest.set(&[(RAX, 0x55)]);
+    guest.exit(Exit::Port {
+        port: 0x42,
+        size: 1,
+        write: false,
+        next_rip: CODE + 2,
+    });
+    assert_eq!(guest.register(RAX), 0);
+}
+
+#[test]
 fn the_debug_port_collects_a_line() {
     let guest = Guest::new();
     for byte in *b"hello" {
