@@ -4,6 +4,7 @@
 # make profile   where the instructions of one of these go, by function: OPERATION=null-hypercall
 # make test      every test; ends with `N passed, M failed`
 # make install   puts the hypervisor where Debian's GRUB configuration finds it [DESTDIR=]
+# make install-tools  the dom0 tools below PREFIX (/usr/local), and what starts the daemons [DESTDIR=] [INIT=systemd|script|none]
 # make check     counts: unsafe code, file sizes, image size
 # make tools     the dom0 tools, each one static file: target/tools
 # make guests    the bare test kernels: target/guests
@@ -20,7 +21,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := image
 # Where rustup puts cargo, for a machine on which `make deps` has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
-.PHONY: image tools guests bare-guests run bench profile test install check deps debian clean
+.PHONY: image tools guests bare-guests run bench profile test install install-tools check deps debian clean
 
 bare := x86_64-unknown-none
 cargo_target := $(or $(CARGO_TARGET_DIR),target)
@@ -80,6 +81,9 @@ install: image
 	install -D -m 644 target/xen-rs.gz $(DESTDIR)/boot/xen-rs-4.20-amd64.gz
 	@if [ -z "$(DESTDIR)" ] && command -v update-grub > /dev/null; then update-grub; \
 	else echo "run update-grub on the installed system to list it in the boot menu"; fi
+
+install-tools: tools
+	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) INIT=$(INIT) dom0-tools/install.sh target/tools
 
 check:
 	@tests/check.sh
