@@ -62,6 +62,7 @@ check lint-image lint_image
 counted '^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*' host-tests cargo test --quiet --no-fail-fast "${hosted[@]}"
 check image make --no-print-directory image
 check tools make --no-print-directory tools
+check install-tools make --no-print-directory install-tools DESTDIR="$PWD/target/installed" PREFIX=/usr/local INIT=systemd
 check guests make --no-print-directory guests
 check grub-menu tests/grub-menu.sh
 counted '^ +([0-9]+) passed, ([0-9]+) failed$' scenarios scenarios cargo run --quiet --release -p runner -- all "$@"

@@ -8,9 +8,9 @@ set -euo pipefail
 umask 022
 
 suite=trixie
-# Fetched together with everything they depend on; the last line is for the tests of the boot menu.
+# Fetched together with everything they depend on; the last line is for the tests of the boot menu and of the units.
 closure=(libxenmisc4.20 libncurses6 xenstore-utils libxen-dev busybox-static bash coreutils util-linux mount sed grep mawk iproute2
-    grub2-common grub-pc-bin)
+    grub2-common grub-pc-bin systemd kmod)
 # Fetched alone: their dependencies (device model, firmware, python, initramfs tools) play no part in the tests.
 alone=(xen-utils-4.20 xen-utils-common)
 # The reference: only its hypervisor is taken, as OUTDIR/xen.

@@ -14,7 +14,11 @@ use crate::cpio::Archive;
 use crate::elf;
 
 const SOURCES: &str = "tests/dom0";
-const LIBRARY_DIRECTORIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "usr/lib"];
+const LIBRARY_DIRECTORIES: [&str; 3] = [
+    "usr/lib/x86_64-linux-gnu",
+    "usr/lib",
+    "usr/lib/x86_64-linux-gnu/systemd",
+];
 const MERGED_DIRECTORIES: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 const EMPTY_DIRECTORIES: [&str; 7] = ["proc", "sys", "dev", "run", "tmp", "var/lib", "var/log"];
 
@@ -26,11 +30,40 @@ pub struct Dom0Files {
     pub initramfs: PathBuf,
 }
 
+/// What is in dom0's initramfs beside what always is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Debian's tools.
+    pub stock: bool,
+    /// systemd.
+    pub systemd: bool,
+}
+
+impl Extras {
+    const fn file_name(self) -> &'static str {
+        match (self.stock, self.systemd) {
+            (true, false) => "dom0.initramfs",
+            (false, false) => "bare.initramfs",
+            (true, true) => "dom0-systemd.initramfs",
+            (false, true) => "bare-systemd.initramfs",
+        }
+    }
+
+    /// Whether a line of the list that begins with this word is for it.
+    fn wants(self, word: &str) -> Option<bool> {
+        match word {
+            "stock" => Some(self.stock),
+            "systemd" => Some(self.systemd),
+            _ => None,
+        }
+    }
+}
+
 /// Held while the file is made: the first scenario that needs it makes it for all.
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// Makes the initramfs below `out`, with Debian's tools or without, unless the one there is newer than everything it is made of.
-pub fn prepare(debian: &Path, out: &Path, has_stock: bool) -> Result<Dom0Files, String> {
+/// Makes the initramfs below `out`, unless the one there is newer than everything it is made of.
+pub fn prepare(debian: &Path, out: &Path, extras: Extras) -> Result<Dom0Files, String> {
     let root = debian.join("root");
     let stamp = debian.join("complete");
     if !stamp.exists() {
@@ -40,11 +73,7 @@ pub fn prepare(debian: &Path, out: &Path, has_stock: bool) -> Result<Dom0Files, 
         ));
     }
     let kernel = kernel_of(&root)?;
-    let initramfs = out.join(if has_stock {
-        "dom0.initramfs"
-    } else {
-        "bare.initramfs"
-    });
+    let initramfs = out.join(extras.file_name());
     let mut inputs = vec![
         stamp,
         std::env::current_exe().map_err(|error| error.to_string())?,
@@ -55,7 +84,7 @@ pub fn prepare(debian: &Path, out: &Path, has_stock: bool) -> Result<Dom0Files, 
     let _only_one = MAKING.lock();
     if !is_newer(&initramfs, &inputs) {
         fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
-        let archive = build(&root, &kernel, has_stock)?;
+        let archive = build(&root, &kernel, extras)?;
         compress(&archive, &initramfs)?;
     }
     Ok(Dom0Files { kernel, initramfs })
@@ -112,7 +141,7 @@ fn kernel_of(root: &Path) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("no kernel in {}", boot.display()))
 }
 
-fn build(root: &Path, kernel: &Path, has_stock: bool) -> Result<Vec<u8>, String> {
+fn build(root: &Path, kernel: &Path, extras: Extras) -> Result<Vec<u8>, String> {
     let contents = read(&Path::new(SOURCES).join("contents"))?;
     let contents = String::from_utf8_lossy(&contents);
     let mut tree = Tree::new(root);
@@ -121,9 +150,13 @@ fn build(root: &Path, kernel: &Path, has_stock: bool) -> Result<Vec<u8>, String>
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
-        match line.split_whitespace().collect::<Vec<_>>()[..] {
-            ["stock", "program", path] if has_stock => tree.program(inside(path))?,
-            ["stock", "program", _] => {}
+        let words: Vec<_> = line.split_whitespace().collect();
+        let words = match extras.wants(words[0]) {
+            Some(true) => &words[1..],
+            Some(false) => continue,
+            None => &words[..],
+        };
+        match *words {
             ["program", path] => tree.program(inside(path))?,
             ["tree", path] => tree.directory(inside(path))?,
             ["link", path, target] => tree.link(inside(path), target),
@@ -206,7 +239,8 @@ fn add_module(
     Ok(())
 }
 
-fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+/// All files and links below a directory, sorted.
+pub fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     let mut entries: Vec<_> = fs::read_dir(directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -43,6 +43,8 @@ pub struct Scenario {
     pub script: Option<PathBuf>,
     /// `tools:` which tools dom0 has, see [`Tools::parse`].
     pub tools: Tools,
+    /// `init: systemd`: what dom0's first process is, instead of a script.
+    pub has_systemd: bool,
     /// `xen: reference`: the hypervisor is Debian's Xen.
     pub is_reference: bool,
     /// `cpus:` processors of the machine.
@@ -148,6 +150,7 @@ fn parse(name: &str, text: &str, overrides: Overrides) -> Result<Scenario, Strin
         files: None,
         script: None,
         tools: Tools::Stock,
+        has_systemd: false,
         is_reference: false,
         cpus: 2,
         memory_mib: 3072,
@@ -198,6 +201,7 @@ fn set_machine(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), St
         "domu" => scenario.domu_kernels.push(value.into()),
         "files" => scenario.files = Some(value.into()),
         "tools" => scenario.tools = Tools::parse(value)?,
+        "init" if value == "systemd" => scenario.has_systemd = true,
         "xen" if value == "reference" => scenario.is_reference = true,
         "cpus" => scenario.cpus = number(value)?,
         "memory" => scenario.memory_mib = number(value)?,

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::boot_cd::{self, Module, Part};
-use crate::dom0_initramfs::{self, Dom0Files};
+use crate::dom0_initramfs::{self, Dom0Files, Extras};
 use crate::emulator::{self, Console, Machine};
 use crate::expect::{Judge, Verdict};
 use crate::options::{Command, Options};
@@ -156,8 +156,11 @@ fn make_cd(
             vec![module(Part::File(&guest_path), kernel_args(""))]
         }
         Dom0::Debian => {
-            let has_stock = scenario.tools.has_stock();
-            dom0 = dom0_initramfs::prepare(&options.debian, Path::new("target/dom0"), has_stock)?;
+            let extras = Extras {
+                stock: scenario.tools.has_stock(),
+                systemd: scenario.has_systemd,
+            };
+            dom0 = dom0_initramfs::prepare(&options.debian, Path::new("target/dom0"), extras)?;
             let shell = if has_shell { "dom0.shell" } else { "" };
             let kernels: Vec<_> = scenario
                 .domu_kernels

@@ -1,9 +1,11 @@
 //! Which tools dom0 has: Debian's, ours, or some of each.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::cpio::Archive;
+use crate::dom0_initramfs::collect_files;
 
 /// Where Debian's commands look for the programs of this version of Xen.
 const PROGRAMS: &str = "usr/lib/xen-4.20/bin";
@@ -25,6 +27,9 @@ const STORE_UTILITIES: [&str; 8] = [
     "xenstore-write",
 ];
 
+/// Where `make install-tools` puts them for [`Tools::Installed`].
+const INSTALLED: &str = "target/installed";
+
 /// The tools in dom0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tools {
@@ -39,10 +44,12 @@ pub enum Tools {
     OwnCommands,
     /// Debian's in their places, ours beside them in `/own`.
     Both,
+    /// Debian's in their places, ours where `make install-tools` puts them.
+    Installed,
 }
 
 impl Tools {
-    /// `stock`, `own`, `own-daemons`, `own-commands`, `both`.
+    /// `stock`, `own`, `own-daemons`, `own-commands`, `both`, `installed`.
     pub fn parse(word: &str) -> Result<Self, String> {
         Ok(match word {
             "stock" => Self::Stock,
@@ -50,6 +57,7 @@ impl Tools {
             "own-daemons" => Self::OwnDaemons,
             "own-commands" => Self::OwnCommands,
             "both" => Self::Both,
+            "installed" => Self::Installed,
             _ => return Err(format!("{word:?} is no set of tools")),
         })
     }
@@ -62,6 +70,7 @@ impl Tools {
             Self::OwnDaemons => "-own-daemons",
             Self::OwnCommands => "-own-commands",
             Self::Both => "-both",
+            Self::Installed => "-installed",
         }
     }
 
@@ -73,6 +82,9 @@ impl Tools {
     /// What is laid over dom0's files, with ours from the directory `built`.
     pub fn overlay(self, built: &Path) -> Result<Vec<u8>, String> {
         let mut archive = Archive::default();
+        if self == Self::Installed {
+            add_installed(&mut archive, Path::new(INSTALLED))?;
+        }
         for (place, name) in self.programs() {
             let path = built.join(name);
             let bytes = fs::read(&path)
@@ -94,7 +106,7 @@ impl Tools {
             names.iter().map(place).collect::<Vec<_>>()
         };
         match self {
-            Self::Stock => vec![],
+            Self::Stock | Self::Installed => vec![],
             Self::OwnDaemons => below(PROGRAMS, &DAEMONS),
             Self::OwnCommands => below(PROGRAMS, &COMMANDS),
             Self::Own => [
@@ -114,13 +126,32 @@ impl Tools {
     }
 }
 
+/// Everything below the directory, as it would be on a disk.
+fn add_installed(archive: &mut Archive, root: &Path) -> Result<(), String> {
+    let mut files = Vec::new();
+    collect_files(root, &mut files)
+        .map_err(|reason| format!("{reason}: run make install-tools DESTDIR={INSTALLED}"))?;
+    for path in files {
+        let failed = |error| format!("{}: {error}", path.display());
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
+        if path.is_symlink() {
+            let target = fs::read_link(&path).map_err(failed)?;
+            archive.link(&name, &target.to_string_lossy());
+        } else {
+            let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
+            archive.file(&name, mode & 0o111 != 0, &fs::read(&path).map_err(failed)?);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_word_has_its_tools_and_its_log() {
-        for word in ["own", "own-daemons", "own-commands", "both"] {
+        for word in ["own", "own-daemons", "own-commands", "both", "installed"] {
             let tools = Tools::parse(word).unwrap();
             assert_eq!(tools.suffix(), format!("-{word}"));
         }
