@@ -167,6 +167,8 @@ fn a_planned_failure_hits_the_request_it_was_planned_for() {
         .into_iter()
         .filter(|&name| name == call::CREATE_DOMAIN);
     assert_eq!(made.count(), 3);
+    xen.forget_calls();
+    assert!(xen.calls().is_empty());
 }
 
 #[test]

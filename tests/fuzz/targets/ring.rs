@@ -124,6 +124,7 @@ impl Host {
             self.turn();
         }
         self.kernel_asks(MessageType::CONTROL, &["check"]);
+        self.xen.forget_calls();
     }
 }
 

@@ -108,6 +108,11 @@ impl FakeXen {
         self.state().calls().to_vec()
     }
 
+    /// Begins the list of requests anew, for tests that never end.
+    pub fn forget_calls(&self) {
+        self.state().forget_calls();
+    }
+
     /// What a domain was given, besides what [`Hypervisor::domain`](crate::Hypervisor::domain) tells.
     pub fn built(&self, domain: DomId) -> Option<Built> {
         let state = self.state();

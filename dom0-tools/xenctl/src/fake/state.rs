@@ -179,4 +179,8 @@ impl State {
     pub(super) fn calls(&self) -> &[&'static str] {
         &self.calls
     }
+
+    pub(super) fn forget_calls(&mut self) {
+        self.calls.clear();
+    }
 }
