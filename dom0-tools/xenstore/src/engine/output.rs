@@ -96,6 +96,13 @@ impl Output {
         self.droppable().find_map(Pending::deadline)
     }
 
+    /// Whether events wait that are dropped at some time, begun or not.
+    pub fn is_timed(&self) -> bool {
+        self.queue
+            .iter()
+            .any(|pending| pending.deadline().is_some())
+    }
+
     /// Drops events whose time is over, and gives them.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Pending> {
         let late = |pending: &Pending| pending.deadline().is_some_and(|at| at <= now_ms);
@@ -150,7 +157,8 @@ impl Pending {
         matches!(self.kind, Kind::Event { once: true, .. })
     }
 
-    const fn deadline(&self) -> Option<u64> {
+    /// When it is dropped if it is not begun by then.
+    pub const fn deadline(&self) -> Option<u64> {
         match self.kind {
             Kind::Reply => None,
             Kind::Event { deadline, .. } => deadline,

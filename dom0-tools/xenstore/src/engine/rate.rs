@@ -4,7 +4,7 @@
 //! of a domain without privilege costs credit, and who has none is not read from until there is some again. All domains together get 200 writes a
 //! second; each may save ten, and what they do not save goes into a reserve for those who need more at once. The numbers are xenstored's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Credit is in thousandths of a write.
 const WRITE: i64 = 1000;
@@ -32,6 +32,8 @@ pub struct Rates {
     /// When all accounts were updated last.
     settled_ms: u64,
     accounts: BTreeMap<u16, Account>,
+    /// Those in debt: the time is told after every message, and the others must not cost anything then.
+    short: BTreeSet<u16>,
 }
 
 struct Account {
@@ -51,6 +53,7 @@ impl Rates {
 
     /// A domain is gone; what it saved goes into the reserve.
     pub fn close(&mut self, domain: u16) {
+        self.short.remove(&domain);
         if let Some(account) = self.accounts.remove(&domain) {
             self.reserve = RESERVE.min(self.reserve + account.credit.max(0));
         }
@@ -77,12 +80,7 @@ impl Rates {
     /// Tells the time.
     pub fn advance(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
-        let blocked = self
-            .accounts
-            .iter()
-            .filter(|(_, account)| account.credit < 0);
-        let blocked: Vec<u16> = blocked.map(|(domain, _)| *domain).collect();
-        for domain in blocked {
+        for domain in self.short.clone() {
             self.update(domain);
         }
     }
@@ -90,25 +88,34 @@ impl Rates {
     /// When the first domain that may not go on will.
     pub fn next_ms(&self) -> Option<u64> {
         let domains = self.accounts.len() as i64;
-        let wait = |account: &Account| {
-            let missing = -account.credit;
-            let ms = (missing * domains).div_euclid(RATE) + 1;
-            (missing > 0).then(|| account.at_ms.saturating_add(ms.unsigned_abs()))
+        let wait = |domain: &u16| {
+            let account = self.accounts.get(domain)?;
+            let ms = (-account.credit * domains).div_euclid(RATE) + 1;
+            Some(account.at_ms.saturating_add(ms.unsigned_abs()))
         };
-        self.accounts.values().filter_map(wait).min()
+        self.short.iter().filter_map(wait).min()
     }
 
     /// What a domain got since its last update; a debt is paid from the reserve.
     fn update(&mut self, domain: u16) {
         self.pay(domain);
-        let is_short = |account: &Account| account.credit < 0;
-        if self.accounts.get(&domain).is_some_and(is_short) && self.reserve <= 0 {
+        if self.short.contains(&domain) && self.reserve <= 0 {
             self.settle();
         }
         if let Some(account) = self.accounts.get_mut(&domain) {
             let help = (-account.credit).clamp(0, self.reserve.max(0));
             account.credit += help;
             self.reserve -= help;
+        }
+        self.note(domain);
+    }
+
+    /// Notes whether a domain is in debt.
+    fn note(&mut self, domain: u16) {
+        if self.may_write(domain) {
+            self.short.remove(&domain);
+        } else {
+            self.short.insert(domain);
         }
     }
 
@@ -140,6 +147,7 @@ impl Rates {
         let surplus = (account.credit - SAVED).max(0);
         account.credit -= surplus;
         self.reserve = RESERVE.min(self.reserve + surplus);
+        self.note(domain);
     }
 }
 
@@ -171,6 +179,20 @@ mod tests {
         let mut rates = rates(1);
         rates.transactions = 0;
         assert_eq!(write(&mut rates, 1), 1_000_000);
+    }
+
+    #[test]
+    fn only_domains_in_debt_are_looked_at_when_the_time_is_told() {
+        let mut rates = rates(50);
+        rates.advance(1);
+        assert!(rates.short.is_empty());
+        for domain in [7, 9] {
+            write(&mut rates, domain);
+        }
+        assert_eq!(rates.short, BTreeSet::from([7, 9]));
+        rates.close(9);
+        rates.advance(100_000);
+        assert!(rates.short.is_empty() && rates.may_write(7));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod events;
 mod lifecycle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ConnectionId;
@@ -63,7 +63,9 @@ pub struct Server {
     event_timeout_ms: Option<u64>,
     next_connection: u64,
     /// Peers of which messages may wait that did not when this was taken last.
-    ready: std::collections::BTreeSet<ConnectionId>,
+    ready: BTreeSet<ConnectionId>,
+    /// Peers for which events may wait that are dropped in time: all that is looked at when the time is told, which is after every message.
+    timed: BTreeSet<ConnectionId>,
 }
 
 impl Server {
@@ -92,7 +94,8 @@ impl Server {
             keep_orphans: settings.keep_orphans,
             event_timeout_ms: settings.event_timeout_ms,
             next_connection: 0,
-            ready: std::collections::BTreeSet::new(),
+            ready: BTreeSet::new(),
+            timed: BTreeSet::new(),
         }
     }
 
@@ -147,20 +150,25 @@ impl Server {
     /// Tells the time, in milliseconds since any moment: events that waited too long are dropped. When the next will be, if any waits.
     pub fn advance(&mut self, now_ms: u64) -> Option<u64> {
         self.store.rates.advance(now_ms);
-        let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
-        for id in ids {
+        for id in std::mem::take(&mut self.timed) {
             self.expire_events(id);
+            let peer = self.connections.get(&id);
+            if peer.is_some_and(|peer| peer.output.is_timed()) {
+                self.timed.insert(id);
+            }
         }
         self.next_deadline()
     }
 
     /// When the store is to be told the time next: an event will have waited too long, or a domain that wrote too much may go on.
     pub fn next_deadline(&self) -> Option<u64> {
-        let events = self
-            .connections
-            .values()
-            .filter_map(|peer| peer.output.deadline());
+        let events = self.timed.iter().filter_map(|id| self.deadline(id));
         events.chain(self.store.rates.next_ms()).min()
+    }
+
+    /// When the first event that waits for a peer is dropped.
+    fn deadline(&self, connection: &ConnectionId) -> Option<u64> {
+        self.connections.get(connection)?.output.deadline()
     }
 
     /// A process connected to the daemon's socket.
@@ -424,6 +432,9 @@ impl Server {
         self.store
             .domains
             .add(domain, Item::Memory, pending.bytes.len() as u64);
+        if pending.deadline().is_some() {
+            self.timed.insert(connection);
+        }
         peer.output.push(pending);
         self.ready.insert(connection);
         if peer.peer == Peer::Socket && peer.output.size() > OUTPUT_LIMIT {
